@@ -1,0 +1,1 @@
+"""The agent: keeps what nginx serves with as the vault says it."""
