@@ -1,0 +1,125 @@
+"""The commands of the Makefile. They run with the pinned packages: `__main__.py` sees to that."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sandbox import certificates, pulumi_cli
+from sandbox.home import STACK, Sandbox, has_resources
+from sandbox.requirements import ROOT
+from sandbox.terminal import Problem, say
+
+AT_ONCE = ("--yes", "--skip-preview", "--suppress-permalink=true", "--stack", STACK)
+CHECKED = ("__main__.py", "bench", "components", "instance", "sandbox", "tests")
+# Tiers that can share the machine run side by side; real servers have it for themselves.
+TEST_RUNS = (
+    (("unit", "engine"), ("-n", "2", "--dist", "loadfile")),
+    (("instance",), ()),
+)
+
+
+def up() -> None:
+    """Deploy the dev stack to the sandbox."""
+    _sandbox().watch_pulumi("up", *AT_ONCE)
+    say(f'To go on with plain Pulumi: eval "$(make -s env)"; pulumi stack --stack {STACK}')
+
+
+def preview() -> None:
+    """Show what `up` would change."""
+    options = ("--diff", "--suppress-permalink=true", "--stack", STACK)
+    _sandbox().watch_pulumi("preview", *options)
+
+
+def down() -> None:
+    """Destroy what `up` deployed."""
+    if has_resources(ROOT):
+        _sandbox().watch_pulumi("destroy", *AT_ONCE)
+    else:
+        say("Nothing is up.")
+
+
+def env() -> None:
+    """Print shell lines that make plain `pulumi` commands work on the sandbox."""
+    print(_sandbox().exports())
+
+
+def lint() -> None:
+    """Check style, format and types."""
+    paths = [path for path in CHECKED if (ROOT / path).exists()]
+    runs = (
+        ("ruff", "check", "--quiet", *paths),
+        ("ruff", "format", "--check", "--quiet", *paths),
+        ("ty", "check", "--quiet", "--python", sys.prefix, *paths),
+    )
+    failed = [" ".join(run[:2]) for run in runs if not _succeeds(run)]
+    if failed:
+        raise Problem(f"Not clean: {', '.join(failed)} (`make format` mends what it can).")
+    say("Style, format and types are clean.")
+
+
+def format_code() -> None:
+    """Format the code, and mend what can be mended without a person."""
+    paths = [path for path in CHECKED if (ROOT / path).exists()]
+    _succeeds(("ruff", "check", "--fix", "--quiet", *paths))
+    _succeeds(("ruff", "format", *paths))
+
+
+def test() -> None:
+    """Run the checks and every tier of the tests."""
+    lint()
+    pulumi_cli.ensure(Path(sys.executable))
+    failed = []
+    for tiers, options in TEST_RUNS:
+        folders = [f"tests/{tier}" for tier in tiers if any((ROOT / "tests" / tier).glob("test_*"))]
+        if folders and not _succeeds(("pytest", *options, *folders)):
+            failed += folders
+    if failed:
+        raise Problem(f"Tests failed in {', '.join(failed)}.")
+
+
+def bench() -> None:
+    """Measure."""
+    pulumi_cli.ensure(Path(sys.executable))
+    if not _succeeds(("python", "-m", "bench")):
+        raise Problem("The measurements failed.")
+
+
+def requirements() -> None:
+    """Pin the requirements anew: the newest versions that the *.in files allow, for any Python."""
+    options = ("--quiet", "--universal", "--python-version", "3.11", "--generate-hashes")
+    header = ("--upgrade", "--custom-compile-command", "make requirements")
+    for name in ("requirements", "requirements-dev"):
+        files = ("--output-file", f"{name}.txt", f"{name}.in")
+        if not _succeeds(("uv", "pip", "compile", *options, *header, *files)):
+            raise Problem(f"{name}.in could not be resolved.")
+
+
+COMMANDS: dict[str, Callable[[], None]] = {
+    "up": up,
+    "preview": preview,
+    "down": down,
+    "env": env,
+    "lint": lint,
+    "format": format_code,
+    "test": test,
+    "bench": bench,
+    "requirements": requirements,
+}
+
+
+def _sandbox() -> Sandbox:
+    """Return the checkout's sandbox with all that a command needs in place."""
+    python = Path(sys.executable)
+    sandbox = Sandbox(root=ROOT, engine=pulumi_cli.ensure(python), python=python)
+    sandbox.prepare()
+    certificates.ensure(sandbox.certificates)
+    return sandbox
+
+
+def _succeeds(command: tuple[str, ...]) -> bool:
+    """Run a tool of the virtual environment on the terminal; return whether it succeeded."""
+    tool = Path(sys.prefix) / "bin" / command[0]
+    return subprocess.run([tool, *command[1:]], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,187 @@
+"""One sandbox: its folder beside the program, and the environment that `pulumi` has in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import cache, requirements
+from sandbox.terminal import Problem
+
+STACK = "dev"
+STATE = ".sandbox"
+# Public on purpose: the dev stack holds nothing worth keeping secret.
+PASSPHRASE = "clouddp-dev"  # noqa: S105
+PROVIDER = Path(__file__).parent / "provider"
+PLUGIN = "pulumi-resource-azure-native"
+# What would lead a command to the user's own Pulumi, Azure or stack has no place in a sandbox.
+FOREIGN = ("PULUMI_", "ARM_", "AZURE_")
+# What these mean to the engine is written for people who know Pulumi's backends.
+EXPLANATIONS = {
+    "incorrect passphrase": (
+        f"The secrets of this stack are not encrypted with the dev stack's public passphrase,"
+        f" {PASSPHRASE}: restore Pulumi.{STACK}.yaml as it was committed."
+    ),
+    "the stack is currently locked": (
+        "Another command is working on this stack, or one was killed: wait for it to end, or free"
+        f' the stack with `eval "$(make -s env)"; pulumi cancel --yes --stack {STACK}`.'
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A program's folder with its sandbox in `.sandbox/`: nothing of it is kept elsewhere.
+
+    Attributes:
+        root: The folder of `Pulumi.yaml`.
+        engine: The folder that holds `pulumi`.
+        python: The interpreter that the stand-in for Azure runs in.
+    """
+
+    root: Path
+    engine: Path
+    python: Path
+
+    @property
+    def state(self) -> Path:
+        """The sandbox's folder, ignored by git."""
+        return self.root / STATE
+
+    @property
+    def certificates(self) -> Path:
+        """Where the dev stack's certificate and its CA are."""
+        return self.state / "certificates"
+
+    def variables(self) -> dict[str, str]:
+        """Return what plain `pulumi` commands need to work on this sandbox, and on nothing else."""
+        return {
+            "PULUMI_HOME": str(self.state / "home"),
+            "PULUMI_BACKEND_URL": f"file://{self.state / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # Only the stand-in is in PULUMI_HOME. The provider for the real Azure is neither
+            # fetched nor found on the PATH, so that no command in here can reach it.
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
+            "PULUMI_RUN_PROGRAM": "true",  # resource hooks run in `destroy` and `refresh` too
+            "CLOUDDP_SANDBOX_DB": str(self.state / "azure.db"),
+            "CLOUDDP_SANDBOX_PYTHON": str(self.python),
+        }
+
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of a command in this sandbox."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+        path = f"{self.engine}{os.pathsep}{kept.get('PATH', os.defpath)}"
+        return {**kept, "PATH": path, **self.variables()}
+
+    def exports(self) -> str:
+        """Return shell lines that give a shell this sandbox's environment."""
+        foreign = sorted(key for key in os.environ if key.startswith(FOREIGN))
+        lines = [f"unset {key}" for key in foreign if key not in self.variables()]
+        lines += [f"export {key}={shlex.quote(word)}" for key, word in self.variables().items()]
+        lines.append(f'export PATH={shlex.quote(str(self.engine))}{os.pathsep}"$PATH"')
+        return "\n".join(lines)
+
+    def prepare(self) -> None:
+        """Make the folder ready: the stand-in for Azure installed, the stack there.
+
+        Raises:
+            Problem: Something of it failed.
+        """
+        waiting = "Another command is preparing this sandbox; waiting for it ..."
+        with cache.locked(self.state / "lock", waiting):
+            (self.state / "backend").mkdir(exist_ok=True)
+            self._install_provider()
+            if not _checkpoints(self.root):
+                self.pulumi("stack", "init", STACK)
+
+    def pulumi(self, *arguments: str) -> str:
+        """Run a short `pulumi` command and return its output.
+
+        Raises:
+            Problem: It failed.
+        """
+        done = subprocess.run(
+            [self.engine / "pulumi", *arguments, "--non-interactive", "--color=never"],
+            cwd=self.root,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()
+            raise Problem(f"`pulumi {' '.join(arguments)}` failed: {said}{explain(said)}")
+        return done.stdout
+
+    def watch_pulumi(self, *arguments: str) -> None:
+        """Run a `pulumi` command on the terminal; its errors are explained where that helps.
+
+        Raises:
+            Problem: It failed; it has said why itself.
+        """
+        # Pulumi ends by itself on Ctrl-C and needs its time for that: this process waits.
+        process = subprocess.Popen(
+            [self.engine / "pulumi", *arguments],
+            cwd=self.root,
+            env=self.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr
+        said = []
+        while True:
+            with contextlib.suppress(KeyboardInterrupt):
+                for line in process.stderr:
+                    print(line, end="", file=sys.stderr, flush=True)
+                    said.append(line)
+                process.wait()
+                break
+        if process.returncode:
+            words = f"`pulumi {' '.join(arguments)}` failed."
+            raise Problem(words + explain("".join(said)))
+
+    def _install_provider(self) -> None:
+        """Install the stand-in where only this sandbox's commands look, again when it changed."""
+        files = [
+            path
+            for path in PROVIDER.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        ]
+        version = requirements.pinned("pulumi-azure-native")
+        digest = cache.digest([version], files)
+        stamp = self.state / "provider"
+        if stamp.exists() and stamp.read_text() == digest:
+            return
+        stamp.unlink(missing_ok=True)
+        kind = ("plugin", "install", "resource", "azure-native", f"v{version}")
+        self.pulumi(*kind, "--file", str(PROVIDER), "--reinstall")
+        stamp.write_text(digest)
+
+
+def has_resources(root: Path) -> bool:
+    """Return whether anything is deployed, or an interrupted command may have left something."""
+    for checkpoint in _checkpoints(root):
+        latest = json.loads(checkpoint.read_text())["checkpoint"].get("latest") or {}
+        if latest.get("resources") or latest.get("pending_operations"):
+            return True
+    return False
+
+
+def _checkpoints(root: Path) -> list[Path]:
+    """Return the stack's state file, where Pulumi keeps it; none before the stack is made."""
+    return list((root / STATE / "backend" / ".pulumi" / "stacks").glob(f"*/{STACK}.json"))
+
+
+def explain(said: str) -> str:
+    """Return what the user can do about an error of the engine, if it is a known one."""
+    found = (words for sign, words in EXPLANATIONS.items() if sign in said)
+    return "".join(f"\n{words}" for words in found)
