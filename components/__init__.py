@@ -1,0 +1,1 @@
+"""The product: a cloud distribution point and its parts, as Pulumi components."""
