@@ -10,23 +10,22 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from . import naming, values
-from .certificate import CertificateError, ServiceCertificate, read_file
+from .certificate import LARGEST_SECRET, CertificateError, ServiceCertificate, read_file
 from .clouds import CLOUDS, Cloud, cloud_named
 from .naming import Names
 from .regions import REGIONS, cloud_of_region, has_zones, nearest_region
 from .settings_model import DistributionPointSettings, DnsMode
-from .settings_parsing import Entry, keys_of, shown_value
+from .settings_parsing import Entry, keys_of
 from .values import Refused
 from .vm_sizes import architecture
 
-# Source: Microsoft Learn "About Azure Key Vault secrets": 25 KB, taken as the smaller kind of KB.
-LARGEST_SECRET_BYTES = 25_000
 # What the service settings hold besides the access part: names, URLs, resource ids, numbers.
 _REST_OF_SERVICE_SETTINGS_BYTES = 3_000
 _CERTIFICATE_SOURCES = ("pfxFile", "pfxBase64", "keyVaultSecretId")
@@ -64,7 +63,9 @@ class Resolution:
         names, cloud = self.names, self.cloud
         if names is None or cloud is None:
             raise RuntimeError(f"{self.entry.path('region')}: a check refused nothing, and failed")
-        worked_out = {
+        keys = self.entry.keys
+        given = {name: getattr(keys, name) for name in type(keys).model_fields}
+        worked_out: dict[str, Any] = {
             "cloud": cloud.name,
             "service_fqdn": names.fqdn,
             "service_name": names.service,
@@ -73,15 +74,12 @@ class Resolution:
             "storage_account_name": names.storage_account,
             "key_vault_name": names.key_vault,
             "status_log_file": self.status_log_file,
+            "names": names,
+            "service_certificate": self.certificate,
+            "trust_roots_pem": "".join(self.trust_roots),
+            "warnings": tuple(self.entry.warnings),
         }
-        keys = self.entry.keys
-        return DistributionPointSettings.model_construct(
-            **{name: getattr(keys, name) for name in type(keys).model_fields} | worked_out,
-            names=names,
-            service_certificate=self.certificate,
-            trust_roots_pem="".join(self.trust_roots),
-            warnings=tuple(self.entry.warnings),
-        )
+        return DistributionPointSettings.model_construct(None, **given | worked_out)
 
 
 Check = Callable[[Resolution], None]
@@ -292,11 +290,11 @@ def _access_fits_the_vault(at: Resolution) -> None:
     keys = [key.get_secret_value() for key in (access.token_key, access.previous_token_key) if key]
     text = json.dumps([keys, "".join(at.trust_roots), access.revocation_lists])
     size = len(text.encode()) + _REST_OF_SERVICE_SETTINGS_BYTES
-    if size > LARGEST_SECRET_BYTES:
+    if size > LARGEST_SECRET:
         at.entry.refuse(
             "access",
             f"makes service settings of {size} bytes, and a vault secret holds "
-            f"{LARGEST_SECRET_BYTES}: name fewer certificates in access.clientTrustRoots",
+            f"{LARGEST_SECRET}: name fewer certificates in access.clientTrustRoots",
         )
 
 
@@ -353,8 +351,6 @@ def _check_vault(at: Resolution, secret_id: str, vault_id: str | None) -> None:
 @_check("certificate", "testEnvironment", "certificateWarningDays")
 def _certificate(at: Resolution) -> None:
     keys, certificate = at.entry.keys, at.entry.keys.certificate
-    password = certificate.password.get_secret_value() if certificate.password else None
-    key = "certificate.pfxFile" if certificate.pfx_file else "certificate.pfxBase64"
     try:
         if certificate.pfx_file:
             data = read_file(at.root / certificate.pfx_file)
@@ -364,23 +360,17 @@ def _certificate(at: Resolution) -> None:
             return
         at.certificate = ServiceCertificate.read(
             data,
-            password,
+            certificate.password.get_secret_value() if certificate.password else None,
             fqdn=keys.service_fqdn or None,
             test_environment=keys.test_environment,
             warning_days=keys.certificate_warning_days,
         )
     except CertificateError as error:
-        at.entry.refuse(key, f": {error}")
+        for problem in error.problems:
+            at.entry.refuse(_pfx_key(at), problem)
         return
     for warning in at.certificate.warnings:
-        at.entry.warn(key, f": {warning}")
-    size = len(at.certificate.pem.encode())
-    if size > LARGEST_SECRET_BYTES:
-        at.entry.refuse(
-            key,
-            f"holds a key and chain of {size} bytes, and a vault secret holds "
-            f"{LARGEST_SECRET_BYTES}: leave out certificates that are not of its chain",
-        )
+        at.entry.warn(_pfx_key(at), warning)
 
 
 @_check("serviceFqdn")
@@ -389,12 +379,21 @@ def _fqdn(at: Resolution) -> None:
         at.fqdn = at.entry.keys.service_fqdn
     elif at.certificate:
         try:
-            at.fqdn = values.fqdn(at.certificate.default_fqdn())
+            subject = at.certificate.default_fqdn()
         except CertificateError as error:
-            at.entry.refuse("serviceFqdn", f"is not given: {error}")
+            at.entry.refuse(_pfx_key(at), str(error))
+            return
+        try:
+            at.fqdn = values.fqdn(subject)
         except Refused as error:
-            shown = shown_value(at.certificate.default_fqdn())
-            at.entry.refuse("serviceFqdn", f"is {shown} in the certificate, which {error}")
+            at.entry.refuse(
+                "serviceFqdn", f'is not given, and the certificate\'s "{subject}" {error}'
+            )
+
+
+def _pfx_key(at: Resolution) -> str:
+    certificate = at.entry.keys.certificate
+    return "certificate.pfxFile" if certificate.pfx_file else "certificate.pfxBase64"
 
 
 @_check("region", "serviceFqdn", "dnsLabel")

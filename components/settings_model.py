@@ -331,7 +331,9 @@ class DistributionPointKeys(_Settings):
         shown_default="service name and six characters of a digest",
     )
     description: Annotated[str, AfterValidator(values.printable)] = setting(
-        "", "What this distribution point is for, in one line.", rule="no line breaks"
+        "",
+        "What this distribution point is for, in one line.",
+        rule=f"{values.LONGEST_LINE} characters at most",
     )
     subscription_id: Annotated[str, AfterValidator(values.guid)] | None = setting(
         None,

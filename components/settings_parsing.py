@@ -194,6 +194,8 @@ def parse_stack(
     problems: list[str] = []
     bad: set[str] = set()
     kinds = {key: kind_of(field.annotation) for key, field in KEYS.items()} | {LIST_KEY: "array"}
+    # The engine calls a whole object secret when one value in it is: the model knows which.
+    hidden = {key for key in secret_keys if kinds.get(key) != "object"}
     for key, text in config.items():
         if key not in kinds:
             problems.append(unknown_key(key, key, kinds))
@@ -202,8 +204,8 @@ def parse_stack(
         try:
             shared[key] = decode(text, kinds[key])
         except Refused as error:
-            hidden = key == LIST_KEY or key in secret_keys or _is_hidden((key,))
-            problems.append(sentence(key, "" if hidden else shown_value(text), str(error)))
+            shown = "" if key in hidden or _is_hidden((key,)) else shown_value(text)
+            problems.append(sentence(key, shown, str(error)))
             bad.add(key)
     listed = shared.pop(LIST_KEY, None) or []
     entries = []
@@ -220,7 +222,7 @@ def parse_stack(
                 own=own,
                 bad=bad - own.keys(),
                 shown_as={key: variable for key, (variable, _) in defaults.items()},
-                hidden=secret_keys,
+                hidden=hidden - own.keys(),
             )
         )
     # A list that could not be read says nothing of what its entries lack.
@@ -244,9 +246,7 @@ def _environment_defaults(
 def sentence(path: str, shown: str, text: str) -> str:
     """One sentence that is safe on a terminal: the key, its value if it is shown, and the text."""
     lead = f"{path} {shown}" if shown else path
-    space = "" if text.startswith(":") else " "
-    end = "" if text.endswith((".", "?")) else "."
-    whole = f"{lead}{space}{text}{end}"
+    whole = f"{lead} {text}" if text.endswith((".", "?")) else f"{lead} {text}."
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in whole)
 
 

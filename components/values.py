@@ -26,6 +26,7 @@ MOST_TAGS = 50
 LONGEST_TAG_NAME = 128
 LONGEST_TAG_VALUE = 256
 LONGEST_PATH = 1024
+LONGEST_LINE = 256
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _LONGEST_FQDN = 253
@@ -422,6 +423,6 @@ def path(value: str) -> str:
 def printable(value: str) -> str:
     """One line of text without control characters."""
     text = value.strip()
-    if not text.isprintable():
-        raise Refused("has a line break or control character: write it in one line")
+    if not text.isprintable() or len(text) > LONGEST_LINE:
+        raise Refused(f"is not one line of at most {LONGEST_LINE} characters: shorten it")
     return text
