@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 import pulumi
 from pulumi.runtime import rpc, set_all_config, set_mocks
 from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import ROOT
+from pulumi.runtime.settings import ROOT, SETTINGS
 from pulumi.runtime.stack import run_in_stack
 
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000001"
@@ -55,6 +56,8 @@ class Recorded:
     """Logical names of the resources that must exist first."""
     delete_before_replace: bool
     replace_on_changes: frozenset[str]
+    replaced_with: frozenset[str]
+    """Logical names of the resources whose replacement is its own too."""
     ignore_changes: frozenset[str]
     protect: bool
     retain_on_delete: bool
@@ -123,17 +126,13 @@ class Recorder(pulumi.runtime.Mocks):
         made_up = {**_made_up(args.typ, plain), **self.outputs.get(args.typ, {})}
         return _resource_id(args.typ, args.name, plain), _merge(args.inputs, made_up)
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        """The answer of a provider's function."""
+    def call(
+        self, args: pulumi.runtime.MockCallArgs
+    ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """The answer of a provider's function, and no failures."""
         self.calls.append(Call(args.token, args.args))
         answer = self.answers.get(args.token)
-        return dict(answer if answer is not None else _ANSWERS.get(args.token, {}))
-
-    def info(self, message: str, *_: object) -> None:
-        """Takes what the program logs (the mock engine's `logger`), whatever its severity."""
-        self.messages.append(message)
-
-    debug = warning = error = info
+        return dict(answer if answer is not None else _ANSWERS.get(args.token, {})), []
 
 
 def run(
@@ -173,10 +172,11 @@ def run(
                 project=project,
                 stack=stack,
                 preview=preview,
-                logger=recorder,  # type: ignore[arg-type]  # only its four methods are used
+                logger=_logger(recorder.messages),
                 monitor=_Monitor(recorder),
             )
             ROOT.set(None)  # set_mocks made a stack whose outputs are registered already
+            SETTINGS.outputs = set()  # what an earlier program that failed was waiting for
 
             async def body() -> None:
                 recorder.result = await pulumi.Output.from_input(program()).future()
@@ -187,15 +187,32 @@ def run(
     return recorder
 
 
+def _logger(messages: list[str]) -> logging.Logger:
+    """Keeps what the program logs, whatever its severity."""
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    logger = logging.Logger("program")
+    logger.addHandler(Keeper())
+    return logger
+
+
 @contextmanager
-def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
+def _event_loop() -> Generator[asyncio.AbstractEventLoop]:
     """An event loop for this thread, closed at the end (the SDK makes one and leaves it open)."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
         yield loop
     finally:
+        # A program that failed leaves calls and tasks behind, which would end in another test.
         loop.run_until_complete(loop.shutdown_default_executor())
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
         asyncio.set_event_loop(None)
 
@@ -210,14 +227,14 @@ class _Monitor(MockMonitor):
         super().__init__(recorder)
         self.recorder = recorder
 
-    def RegisterResource(self, request: Any) -> Any:
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the SDK's name
         with _event_loop():
             response = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
             self.recorder.resources.append(_recorded(request, response.urn))
         return response
 
-    def RegisterResourceOutputs(self, request: Any) -> Any:
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the SDK's name
         plain, secrets = _unwrap(rpc.deserialize_properties(request.outputs))
         _, _, typ, name = request.urn.split("::")
         if typ.endswith("pulumi:pulumi:Stack"):
@@ -227,11 +244,11 @@ class _Monitor(MockMonitor):
             self.recorder.component_outputs[name] = plain
         return super().RegisterResourceOutputs(request)
 
-    def Invoke(self, request: Any) -> Any:
+    def Invoke(self, request: Any) -> Any:  # noqa: N802 - the SDK's name
         with _event_loop():
             return super().Invoke(request)
 
-    def ReadResource(self, request: Any) -> Any:
+    def ReadResource(self, request: Any) -> Any:  # noqa: N802 - the SDK's name
         with _event_loop():
             return super().ReadResource(request)
 
@@ -247,9 +264,10 @@ def _recorded(request: Any, urn: str) -> Recorded:
         custom=request.custom,
         inputs=inputs,
         secrets=secrets,
-        waits_for=frozenset(each.rsplit("::", 1)[1] for each in request.dependencies),
+        waits_for=_logical_names(request.dependencies),
         delete_before_replace=request.deleteBeforeReplace,
         replace_on_changes=frozenset(request.replaceOnChanges),
+        replaced_with=_logical_names(request.replace_with),
         ignore_changes=frozenset(request.ignoreChanges),
         protect=request.protect,
         retain_on_delete=request.retainOnDelete,
@@ -262,6 +280,10 @@ def _recorded(request: Any, urn: str) -> Recorded:
         provider=request.provider,
         aliases=len(request.aliases) + len(request.aliasURNs),
     )
+
+
+def _logical_names(urns: Iterable[str]) -> frozenset[str]:
+    return frozenset(urn.rsplit("::", 1)[1] for urn in urns)
 
 
 def _unwrap(properties: Mapping[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
@@ -349,6 +371,10 @@ def _made_up(token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     made_up: dict[str, Any] = {"name": name} if token.startswith("azure-native:") else {}
     if kind == "UserAssignedIdentity":
         made_up |= {"principalId": PRINCIPAL, "clientId": CLIENT, "tenantId": TENANT}
+    elif (inputs.get("identity") or {}).get("userAssignedIdentities"):
+        one = {"principalId": PRINCIPAL, "clientId": CLIENT}
+        assigned = inputs["identity"]["userAssignedIdentities"]
+        made_up["identity"] = {"userAssignedIdentities": dict.fromkeys(assigned, one)}
     elif kind == "PublicIPAddress":
         label = (inputs.get("dnsSettings") or {}).get("domainNameLabel", name)
         made_up |= {

@@ -130,3 +130,16 @@ def test_a_function_is_answered_and_its_call_recorded() -> None:
     recorder = run(lambda: authorization.get_client_config_output().subscription_id)
     assert recorder.result == SUBSCRIPTION
     assert [call.token for call in recorder.calls] == ["azure-native:authorization:getClientConfig"]
+
+
+def test_a_program_that_failed_leaves_nothing_to_the_next_one() -> None:
+    def fails() -> None:
+        def fail(_: object) -> None:
+            raise ValueError("inside")
+
+        for name in ("one", "two"):
+            address(name).id.apply(fail).apply(str)
+
+    with pytest.raises(ValueError, match="inside"):
+        run(fails)
+    assert [each.name for each in run(lambda: address("three")).resources] == ["three"]
