@@ -1,0 +1,131 @@
+"""Puts the certificates of a PFX in the order in which a server sends them.
+
+Issuers are found by signature: names may match without it, and differ in spelling with it.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from cryptography import x509
+
+SMALLEST_DIGEST_BYTES = 32
+"""SHA-256. Azure's load balancer refuses a chain with anything weaker (Microsoft Learn, "Azure Load
+Balancer health probes")."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A leaf's way towards its root."""
+
+    intermediates: tuple[x509.Certificate, ...]
+    """In the order in which they are sent; the root is not sent."""
+    root: x509.Certificate | None
+    """The self-signed certificate at its end, where the file has it."""
+    weak: x509.Certificate | None
+    """An intermediate that is left out because of its signature, though the chain needs it."""
+
+
+def order(leaf: x509.Certificate, others: Iterable[x509.Certificate], now: datetime) -> Chain:
+    """The shortest way from the leaf to a root among the others, else the longest way there is.
+
+    Args:
+        leaf: the server's certificate.
+        others: the other certificates of the file, in any order, possibly with cross-signed ones
+            that issue each other.
+        now: certificates that are valid at this time go first.
+    """
+    if is_self_signed(leaf):
+        return Chain((), None, None)
+    pool = [each for each in others if each != leaf]
+    pool.sort(key=lambda each: (not _valid(each, now), each.public_bytes(Encoding.DER)))
+    path, root = _walk(leaf, pool, sendable=strong_signature)
+    if root is None:
+        longer, _ = _walk(leaf, pool, sendable=lambda _: True)
+        weak = next((each for each in longer if not strong_signature(each)), None)
+        return Chain(path, None, weak)
+    return Chain(path, root, None)
+
+
+def _walk(
+    leaf: x509.Certificate,
+    pool: list[x509.Certificate],
+    *,
+    sendable: Callable[[x509.Certificate], bool],
+) -> tuple[tuple[x509.Certificate, ...], x509.Certificate | None]:
+    """Breadth first, each certificate once, so that loops end and the shortest way wins."""
+    paths: list[tuple[x509.Certificate, ...]] = [()]
+    seen: set[x509.Certificate] = set()
+    longest: tuple[x509.Certificate, ...] = ()
+    for path in paths:
+        longest = max(longest, path, key=len)
+        issuers = [each for each in pool if issued(each, path[-1] if path else leaf)]
+        for root in filter(is_self_signed, issuers):
+            return path, root
+        for issuer in issuers:
+            if issuer not in seen and sendable(issuer):
+                seen.add(issuer)
+                paths.append((*path, issuer))
+    return longest, None
+
+
+def _valid(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+
+
+def strong_signature(certificate: x509.Certificate) -> bool:
+    """Whether a certificate's signature has SHA-256 or better."""
+    try:
+        digest = certificate.signature_hash_algorithm
+    except Exception:
+        return False
+    return digest is not None and digest.digest_size >= SMALLEST_DIGEST_BYTES
+
+
+def is_self_signed(certificate: x509.Certificate) -> bool:
+    """Whether a certificate's own key signed it, as a root's did."""
+    return certificate.issuer == certificate.subject and issued(certificate, certificate)
+
+
+@functools.lru_cache(maxsize=4096)
+def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether the issuer's key made the certificate's signature."""
+    try:
+        key = issuer.public_key()
+        signature, signed = certificate.signature, certificate.tbs_certificate_bytes
+        parameters = certificate.signature_algorithm_parameters
+        digest = certificate.signature_hash_algorithm
+        if isinstance(key, rsa.RSAPublicKey) and digest is not None:
+            if not isinstance(parameters, padding.PKCS1v15 | padding.PSS):
+                return False
+            key.verify(signature, signed, parameters, digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and digest is not None:
+            key.verify(signature, signed, ec.ECDSA(digest))
+        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            key.verify(signature, signed)
+        else:
+            return False
+    except Exception:
+        return _weakly_signed_root(issuer, certificate)
+    return True
+
+
+def _weakly_signed_root(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether this is a root signed with an old hash that is not checked any more.
+
+    Nobody needs a root's own signature: clients know the root by itself.
+    """
+    return (
+        issuer == certificate
+        and certificate.issuer == certificate.subject
+        and not strong_signature(certificate)
+    )

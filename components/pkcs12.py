@@ -1,0 +1,438 @@
+"""Opens a PFX (PKCS#12): bytes and a password in, keys and certificates out.
+
+All bytes are looked at before anything is decrypted: what is no PFX is told for what it is, and the
+rounds of key derivation that the file asks for are added up, since ``cryptography`` would do two
+thousand million of them without a chance to stop. Nothing here judges the certificates.
+
+Sources: RFC 7292 (PKCS#12), RFC 8018 (PBES1, PBES2), RFC 9579 (PBMAC1), RFC 7914 (scrypt).
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+    pkcs12,
+)
+
+from . import ber
+from .certificate_rules import Refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+LARGEST_FILE = 1_000_000
+MOST_ITERATIONS = 10_000_000
+"""Rounds for the whole file: about two seconds of work, and more than five times what an export
+with 600,000 rounds (the count advised for PBKDF2) asks for its MAC, key and certificates."""
+MOST_CERTIFICATES = 100
+
+SHA1 = "1.3.14.3.2.26"
+TRIPLE_DES = "1.2.840.113549.1.12.1.3"
+RC2_40 = "1.2.840.113549.1.12.1.6"
+
+_DATA = "1.2.840.113549.1.7.1"
+_SIGNED_DATA = "1.2.840.113549.1.7.2"
+_ENCRYPTED_DATA = "1.2.840.113549.1.7.6"
+_KEY_BAG = "1.2.840.113549.1.12.10.1.1"
+_SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2"
+_BAG_OF_BAGS = "1.2.840.113549.1.12.10.1.6"
+_PBES2 = "1.2.840.113549.1.5.13"
+_PBMAC1 = "1.2.840.113549.1.5.14"
+_PBKDF2 = "1.2.840.113549.1.5.12"
+_SCRYPT = "1.3.6.1.4.1.11591.4.11"
+_SCRYPT_ROUNDS_PER_BLOCK = 4
+"""One block of scrypt costs about as much time as four rounds of PBKDF2."""
+_DEEPEST_BAGS = 4
+
+_READABLE = {
+    SHA1: "SHA-1",
+    "1.2.840.113549.2.5": "MD5",
+    "2.16.840.1.101.3.4.2.1": "SHA-256",
+    "2.16.840.1.101.3.4.2.2": "SHA-384",
+    "2.16.840.1.101.3.4.2.3": "SHA-512",
+    "2.16.840.1.101.3.4.2.4": "SHA-224",
+    "1.2.840.113549.2.7": "HMAC-SHA-1",
+    "1.2.840.113549.2.8": "HMAC-SHA-224",
+    "1.2.840.113549.2.9": "HMAC-SHA-256",
+    "1.2.840.113549.2.10": "HMAC-SHA-384",
+    "1.2.840.113549.2.11": "HMAC-SHA-512",
+    "1.2.840.113549.1.12.1.1": "RC4-128",
+    "1.2.840.113549.1.12.1.2": "RC4-40",
+    TRIPLE_DES: "3DES",
+    "1.2.840.113549.1.12.1.4": "2DES",
+    "1.2.840.113549.1.12.1.5": "RC2-128",
+    RC2_40: "RC2-40",
+    "1.2.840.113549.1.5.3": "MD5 and DES",
+    _PBKDF2: "PBKDF2",
+    _SCRYPT: "scrypt",
+    "1.3.14.3.2.7": "DES",
+    "1.2.840.113549.3.7": "3DES",
+    "2.16.840.1.101.3.4.1.2": "AES-128",
+    "2.16.840.1.101.3.4.1.22": "AES-192",
+    "2.16.840.1.101.3.4.1.42": "AES-256",
+    "1.2.392.200011.61.1.1.1.2": "Camellia-128",
+    "1.2.392.200011.61.1.1.1.3": "Camellia-192",
+    "1.2.392.200011.61.1.1.1.4": "Camellia-256",
+}
+_UNREADABLE = {
+    "1.2.410.200004.1.4": "SEED",
+    "1.2.410.200046.1.1.2": "ARIA-128",
+    "1.2.410.200046.1.1.12": "ARIA-256",
+    "1.2.643.2.2.21": "GOST 28147-89",
+    "1.2.643.7.1.1.2.2": "GOST R 34.11-2012",
+    "1.2.643.7.1.1.2.3": "GOST R 34.11-2012",
+    "1.2.643.7.1.1.4.2": "GOST R 34.11-2012",
+    "1.2.156.10197.1.104.2": "SM4",
+    "1.2.156.10197.1.401": "SM3",
+}
+
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+_PEM_KIND = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+_MAGIC = (
+    (b"\xfe\xed\xfe\xed", "a Java key store (JKS)"),
+    (b"\xce\xce\xce\xce", "a Java key store (JCEKS)"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"%PDF", "a PDF document"),
+    (b"version https://git-lfs", "a Git LFS pointer, whose content was not fetched"),
+    (b"ssh-", "an SSH public key"),
+    (b"{", "a JSON file"),
+)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a PFX says about itself to someone without the password."""
+
+    iterations: int = 0
+    """Rounds of key derivation that opening it takes, all added up."""
+    algorithms: tuple[str, ...] = ()
+    """Object identifiers of what protects it."""
+    mac: str | None = None
+    """Object identifier of the hash or scheme that protects the whole, or None."""
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """PKCS#8 in DER, encrypted or not, of the keys that are not encrypted once more."""
+    parts: int = 0
+    """How many safes it has."""
+
+
+@dataclass(frozen=True)
+class Pfx:
+    """An opened PFX."""
+
+    keys: tuple[PrivateKeyTypes, ...] = field(repr=False)
+    certificates: tuple[x509.Certificate, ...]
+    """All of them, in an order of their own that depends on nothing else."""
+    outline: Outline
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file, if it is one that can be a PFX.
+
+    Raises:
+        CertificateError: it does not exist, is no regular file, is too large, or cannot be read.
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise Refusal.FOLDER.error(path=path)
+        if not stat.S_ISREG(status.st_mode):
+            raise Refusal.NOT_A_FILE.error(path=path, kind=_kind_of_file(status.st_mode))
+        if status.st_size > LARGEST_FILE:
+            raise Refusal.TOO_LARGE.error(size=status.st_size, limit=LARGEST_FILE)
+        with path.open("rb") as file:
+            return file.read(LARGEST_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Refusal.MISSING.error(path=path) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise Refusal.UNREADABLE.error(path=path, reason=reason) from None
+
+
+def _kind_of_file(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a named pipe"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device"
+
+
+def open_pfx(data: bytes, password: str | None) -> Pfx:
+    """Opens a PFX.
+
+    Args:
+        data: the bytes of the file.
+        password: its password. None and the empty text are the same to a user, so to us: the two
+            ways in which programs write an empty password are both tried.
+
+    Raises:
+        CertificateError: it is no PFX, would take too long, or does not open with that password.
+    """
+    outline = look(data)
+    if outline.iterations > MOST_ITERATIONS:
+        raise Refusal.TOO_MUCH_WORK.error(iterations=outline.iterations, limit=MOST_ITERATIONS)
+    for candidate in _passwords(password):
+        opened = _load(data, candidate)
+        if opened is not None:
+            break
+    else:
+        raise _why_not(outline, password)
+    keys = _distinct_keys((opened.key, *_other_keys(outline, candidate)))
+    entries = (opened.cert, *opened.additional_certs)
+    found = {entry.certificate for entry in entries if entry is not None}
+    if len(found) > MOST_CERTIFICATES:
+        raise Refusal.TOO_MANY_CERTIFICATES.error(count=len(found), limit=MOST_CERTIFICATES)
+    certificates = sorted(found, key=lambda each: each.public_bytes(Encoding.DER))
+    return Pfx(keys=keys, certificates=tuple(certificates), outline=outline)
+
+
+def _passwords(password: str | None) -> tuple[bytes | None, ...]:
+    if not password:
+        return (None, b"")
+    try:
+        # A password from the environment or a file may hold bytes that are not UTF-8.
+        encoded = password.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return ()
+    # No export writes a zero byte into a password, and the library would print it as it fails.
+    return () if b"\0" in encoded else (encoded,)
+
+
+def _load(data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificates | None:
+    with warnings.catch_warnings():
+        # BER and trailing bytes, which are of no concern to a user.
+        warnings.simplefilter("ignore")
+        try:
+            return pkcs12.load_pkcs12(data, password)
+        except Exception:
+            return None
+
+
+def _why_not(outline: Outline, password: str | None) -> Exception:
+    strange = [each for each in outline.algorithms if each not in _READABLE]
+    if strange:
+        return Refusal.UNKNOWN_ALGORITHM.error(
+            algorithm=_UNREADABLE.get(strange[0], f"the algorithm {strange[0]}")
+        )
+    return Refusal.NOT_OPENED.error() if password else Refusal.LOCKED.error()
+
+
+def _other_keys(outline: Outline, password: bytes | None) -> list[PrivateKeyTypes]:
+    """The keys beside the first, which the library leaves out."""
+    keys: list[PrivateKeyTypes] = []
+    if len(outline.keys) < 2:
+        return keys
+    for key in outline.keys:
+        for given in (password, None):
+            try:
+                keys.append(load_der_private_key(key, given))
+                break
+            except Exception:  # noqa: S112 - not encrypted, or unusable and so not ours
+                continue
+    return keys
+
+
+def _distinct_keys(keys: tuple[PrivateKeyTypes | None, ...]) -> tuple[PrivateKeyTypes, ...]:
+    distinct = {public_bytes(key.public_key()): key for key in keys if key is not None}
+    return tuple(distinct[each] for each in sorted(distinct))
+
+
+def public_bytes(key: PublicKeyTypes) -> bytes:
+    """A public key as bytes by which it can be compared."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def look(data: bytes) -> Outline:
+    """What a PFX says about itself without its password.
+
+    Raises:
+        CertificateError: the bytes are no PFX, or a damaged one.
+    """
+    if not data:
+        raise Refusal.EMPTY.error()
+    if len(data) > LARGEST_FILE:
+        raise Refusal.TOO_LARGE.error(size=len(data), limit=LARGEST_FILE)
+    if data[0] != ber.SEQUENCE:
+        raise _what_instead(data)
+    try:
+        whole = ber.read(data)
+    except ber.CutShort:
+        raise Refusal.CUT_SHORT.error() from None
+    except ber.Malformed:
+        raise Refusal.NOT_A_PFX.error() from None
+    try:
+        version = whole.child(0, ber.INTEGER).integer()
+        content = whole.child(1, ber.SEQUENCE)
+        kind = content.child(0, ber.OBJECT_IDENTIFIER).object_identifier()
+    except ber.Malformed:
+        raise _what_other_asn1(whole, data) from None
+    if version != 3:
+        raise _what_other_asn1(whole, data)
+    if kind == _SIGNED_DATA:
+        raise Refusal.SIGNED_PFX.error()
+    try:
+        return _outline(whole, content)
+    except ber.Malformed:
+        raise Refusal.DAMAGED.error() from None
+
+
+def _what_instead(data: bytes) -> Exception:
+    """The refusal for bytes that do not even begin like a PFX."""
+    text = _as_text(data)
+    kinds = list(dict.fromkeys(_PEM_KIND.findall(text)))
+    if kinds:
+        return Refusal.PEM.error(kinds=", ".join(kinds).lower())
+    begin = text[:2000].lstrip().lower()
+    if "<publishdata" in begin:
+        return Refusal.OTHER_FILE.error(kind="an Azure publish settings file")
+    if begin.startswith(("<!doctype html", "<html", "<head")) or "<html" in begin:
+        return Refusal.WEB_PAGE.error()
+    if begin.startswith("<"):
+        return Refusal.OTHER_FILE.error(kind="an XML file")
+    if _is_base64_of_asn1(text):
+        return Refusal.BASE64.error()
+    for magic, kind in _MAGIC:
+        if data.startswith(magic):
+            return Refusal.OTHER_FILE.error(kind=kind)
+    return Refusal.NOT_A_PFX.error()
+
+
+def _as_text(data: bytes) -> str:
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace")
+    return data.decode("latin-1")
+
+
+def _is_base64_of_asn1(text: str) -> bool:
+    """Whether text is base64 that begins with a SEQUENCE, which M is the first character of."""
+    packed = "".join(text.split())
+    return len(packed) > 64 and bool(re.fullmatch(r"M[A-Za-z0-9+/]+={0,2}", packed))
+
+
+def _what_other_asn1(whole: ber.Value, data: bytes) -> Exception:
+    """The refusal for ASN.1 that is no PFX."""
+    tags = [child.tag for child in whole.children]
+    if tags[:1] == [ber.OBJECT_IDENTIFIER]:
+        return Refusal.P7B.error() if _is_signed_data(whole) else Refusal.NOT_A_PFX.error()
+    if tags[:2] == [ber.INTEGER, ber.SEQUENCE] or set(tags) == {ber.INTEGER}:
+        return Refusal.BARE_KEY.error()
+    if tags == [ber.SEQUENCE, ber.OCTET_STRING]:
+        return Refusal.BARE_KEY.error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for load, refusal in (
+            (x509.load_der_x509_certificate, Refusal.BARE_CERTIFICATE.error()),
+            (x509.load_der_x509_csr, Refusal.OTHER_FILE.error(kind="a certificate request (CSR)")),
+        ):
+            try:
+                load(data)
+            except Exception:  # noqa: S112 - then it is something else
+                continue
+            return refusal
+    return Refusal.NOT_A_PFX.error()
+
+
+def _is_signed_data(whole: ber.Value) -> bool:
+    try:
+        return whole.children[0].object_identifier() == _SIGNED_DATA
+    except ber.Malformed:
+        return False
+
+
+class _Sums:
+    """Adds up, on the way through a PFX, what goes into its Outline."""
+
+    def __init__(self) -> None:
+        self.iterations = 0
+        self.algorithms: list[str] = []
+        self.keys: list[bytes] = []
+
+    def count(self, number: int) -> None:
+        if number < 1:
+            raise ber.Malformed("a count below one")
+        self.iterations += number
+
+    def algorithm(self, identifier: ber.Value) -> str:
+        """Takes in an AlgorithmIdentifier, with the rounds that its parameters ask for."""
+        name = identifier.child(0, ber.OBJECT_IDENTIFIER).object_identifier()
+        if name in (_PBES2, _PBMAC1):
+            parameters = identifier.child(1, ber.SEQUENCE)
+            self.algorithm(parameters.child(0, ber.SEQUENCE))
+            self.algorithm(parameters.child(1, ber.SEQUENCE))
+            return name
+        self.algorithms.append(name)
+        if name == _SCRYPT:
+            parameters = identifier.child(1, ber.SEQUENCE)
+            cost, block, parallel = (parameters.child(i, ber.INTEGER).integer() for i in (1, 2, 3))
+            if min(cost, block, parallel) < 1:
+                raise ber.Malformed("a count below one")
+            self.count(_SCRYPT_ROUNDS_PER_BLOCK * cost * block * parallel)
+        elif name == _PBKDF2:
+            parameters = identifier.child(1, ber.SEQUENCE)
+            self.count(parameters.child(1, ber.INTEGER).integer())
+            for extra in parameters.children[2:]:
+                if extra.tag == ber.SEQUENCE:
+                    self.algorithm(extra)
+        else:
+            # PBES1 and the schemes of PKCS#12: salt, rounds. Nothing else has a number there.
+            for parameters in identifier.children[1:2]:
+                for rounds in parameters.children[1:2]:
+                    if rounds.tag == ber.INTEGER:
+                        self.count(rounds.integer())
+        return name
+
+    def bags(self, contents: bytes, depth: int = 0) -> None:
+        """Takes in SafeContents."""
+        if depth > _DEEPEST_BAGS:
+            raise ber.Malformed("bags within bags")
+        for bag in ber.read(contents).children:
+            kind = bag.child(0, ber.OBJECT_IDENTIFIER).object_identifier()
+            if kind == _BAG_OF_BAGS:
+                self.bags(bag.child(1, ber.CONTEXT_0).child(0, ber.SEQUENCE).der(), depth + 1)
+            elif kind in (_KEY_BAG, _SHROUDED_KEY_BAG):
+                key = bag.child(1, ber.CONTEXT_0).child(0, ber.SEQUENCE)
+                if kind == _SHROUDED_KEY_BAG:
+                    self.algorithm(key.child(0, ber.SEQUENCE))
+                self.keys.append(key.der())
+
+
+def _outline(whole: ber.Value, content: ber.Value) -> Outline:
+    sums = _Sums()
+    mac = None
+    if len(whole.children) > 2:
+        mac_data = whole.child(2, ber.SEQUENCE)
+        mac = sums.algorithm(mac_data.child(0, ber.SEQUENCE).child(0, ber.SEQUENCE))
+        if len(mac_data.children) > 2 and mac != _PBMAC1:
+            sums.count(mac_data.child(2, ber.INTEGER).integer())
+    parts = ber.read(content.child(1, ber.CONTEXT_0).only_child().octets()).children
+    for part in parts:
+        kind = part.child(0, ber.OBJECT_IDENTIFIER).object_identifier()
+        inside = part.child(1, ber.CONTEXT_0)
+        if kind == _DATA:
+            sums.bags(inside.only_child().octets())
+        elif kind == _ENCRYPTED_DATA:
+            encrypted = inside.child(0, ber.SEQUENCE).child(1, ber.SEQUENCE)
+            sums.algorithm(encrypted.child(1, ber.SEQUENCE))
+    return Outline(
+        iterations=sums.iterations + (sums.iterations if len(sums.keys) > 1 else 0),
+        algorithms=tuple(sums.algorithms),
+        mac=mac,
+        keys=tuple(sums.keys),
+        parts=len(parts),
+    )
