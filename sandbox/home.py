@@ -70,7 +70,6 @@ class Sandbox:
             # fetched nor found on the PATH, so that no command in here can reach it.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
-            "PULUMI_RUN_PROGRAM": "true",  # resource hooks run in `destroy` and `refresh` too
             "CLOUDDP_SANDBOX_DB": str(self.state / "azure.db"),
             "CLOUDDP_SANDBOX_PYTHON": str(self.python),
         }
@@ -146,8 +145,7 @@ class Sandbox:
                 process.wait()
                 break
         if process.returncode:
-            words = f"`pulumi {' '.join(arguments)}` failed."
-            raise Problem(words + explain("".join(said)))
+            raise Problem(f"`pulumi {arguments[0]}` failed." + explain("".join(said)))
 
     def _install_provider(self) -> None:
         """Install the stand-in where only this sandbox's commands look, again when it changed."""
