@@ -351,16 +351,13 @@ def _plural(kind: str) -> str:
 
 
 def _physical_name(kind: str, logical: str, inputs: Mapping[str, Any]) -> str:
-    """The input that names the resource: `<kind>Name`, else the only other name there is."""
-    names = {
-        key.lower(): value
-        for key, value in inputs.items()
-        if key.endswith("Name") and key != "resourceGroupName" and isinstance(value, str)
-    }
-    exact = names.get(f"{kind.lower()}name")
-    if exact:
-        return exact
-    return next(iter(names.values())) if len(names) == 1 else logical
+    """The input that names the resource: `<kind>Name` or its end, else the only one there is."""
+    names = {key: value for key, value in inputs.items() if key.endswith("Name")}
+    for key, value in names.items():
+        if f"{kind}Name".lower().endswith(key.lower()):
+            return str(value)
+    names.pop("resourceGroupName", None)
+    return str(next(iter(names.values()))) if len(names) == 1 else logical
 
 
 def _made_up(token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""Alias: the record that leads clients from their name to Azure's."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.alias import Alias, relative_name
+from components.settings import DnsMode, DnsSettings
+
+from .mocks import Recorder, run
+
+TARGET = "clouddp1abc123.westeurope.cloudapp.azure.com"
+
+
+def alias(dns: DnsSettings, fqdn: str = "clouddp1.contoso.com") -> Recorder:
+    return run(lambda: Alias("dp-alias", {"fqdn": fqdn, "target": TARGET, "dns": dns}))
+
+
+def in_azure() -> DnsSettings:
+    return DnsSettings.model_validate(
+        {"mode": DnsMode.AZURE, "zone": "contoso.com", "resourceGroup": "names", "ttl": 300}
+    )
+
+
+def test_an_azure_zone_gets_the_cname() -> None:
+    record = alias(in_azure()).one("azure-native:dns:RecordSet").inputs
+    assert record == {
+        "recordType": "CNAME",
+        "relativeRecordSetName": "clouddp1",
+        "zoneName": "contoso.com",
+        "resourceGroupName": "names",
+        "ttl": 300,
+        "cnameRecord": {"cname": TARGET},
+    }
+
+
+def test_by_hand_makes_nothing_and_shows_the_line_of_the_zone_file() -> None:
+    recorder = alias(DnsSettings.model_validate({"mode": DnsMode.MANUAL}))
+    assert [resource.type for resource in recorder.resources] == ["clouddp:index:Alias"]
+    record = recorder.component_outputs["dp-alias"]["record"]
+    assert record == f"clouddp1.contoso.com. 300 IN CNAME {TARGET}."
+
+
+@pytest.mark.parametrize(
+    ("fqdn", "zone", "relative"),
+    [
+        ("clouddp1.contoso.com", "contoso.com", "clouddp1"),
+        ("dp.west.eu.contoso.com", "contoso.com", "dp.west.eu"),
+        ("contoso.contoso.com", "contoso.com", "contoso"),
+    ],
+)
+def test_the_relative_name_is_right_for_deep_names(fqdn: str, zone: str, relative: str) -> None:
+    assert relative_name(fqdn, zone) == relative
