@@ -16,13 +16,14 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from . import checks
+from .checks import value, values
 from .rules import CLOUDS, GROUP, RULES, SUBSCRIPTION, TENANT, UNZONED, ZONED, Rule
 from .schema import Checker
 
@@ -74,29 +75,6 @@ def normal(location: str) -> str:
     return location.replace(" ", "").lower()
 
 
-def values(obj: Any, path: str) -> Iterator[Any]:
-    """All that stands at a path such as "subnets[].id", without what is absent."""
-    if obj is None:
-        return
-    if not path:
-        yield obj
-        return
-    step, _, rest = path.partition(".")
-    if step == "[]":
-        for item in obj.values() if isinstance(obj, dict) else obj:
-            yield from values(item, rest)
-    elif step.endswith("[]"):
-        tail = f"[].{rest}" if rest else "[]"
-        yield from values(obj.get(step[:-2]) if isinstance(obj, dict) else None, tail)
-    elif isinstance(obj, dict):
-        yield from values(obj.get(step), rest)
-
-
-def value(obj: Any, path: str, default: Any = None) -> Any:
-    """The first value at a path."""
-    return next(values(obj, path), default)
-
-
 def merge(base: Any, more: Any) -> Any:
     """`base` with what `more` adds or overrides, object by object."""
     if isinstance(base, dict) and isinstance(more, dict):
@@ -127,6 +105,8 @@ class Put:
     birth: int = 0
     extra: Body = field(default_factory=dict)
     """Read-only outputs that a check worked out."""
+    also: set[str] = field(default_factory=set)
+    """Ids that it refers to, found by a check."""
 
     @property
     def key(self) -> str:
@@ -143,9 +123,14 @@ class Put:
         """The region, normalised; empty where the type has none."""
         return normal(str(self.new.get("location") or ""))
 
-    def refuse(self, code: str, message: str, status: int = 400) -> None:
+    def refuse(self, code: str, message: str, status: int = 400) -> NoReturn:
         """Ends the request as Azure does."""
         raise Refusal(code, message, status)
+
+    def need(self, holds: bool, code: str, message: str, status: int = 400) -> None:
+        """Refuses unless something holds."""
+        if not holds:
+            raise Refusal(code, message, status)
 
     def variables(self, path: str) -> dict[str, Any]:
         """What templates of read-only outputs may use; the same for the same resource's life."""
@@ -193,7 +178,7 @@ class Cloud:
             self._seed()
 
     @contextmanager
-    def change(self) -> Iterator[sqlite3.Connection]:
+    def change(self) -> Generator[sqlite3.Connection]:
         """One transaction; taken back when it raises."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
@@ -214,9 +199,9 @@ class Cloud:
         if self.rows("SELECT 1 FROM settings WHERE name = 'seeded'"):
             return
         suffixes = CLOUDS["public"]
-        group = {"resourceGroupName": "dns", "location": "westeurope"}
+        group = {"resourceGroupName": "contoso-dns", "location": "westeurope"}
         self._put("resources:ResourceGroup", group, suffixes)
-        zone = {"resourceGroupName": "dns", "zoneName": "contoso.com", "location": "global"}
+        zone = {**group, "zoneName": "contoso.example", "location": "global"}
         self._put("dns:Zone", zone, suffixes)
         self._db.execute("INSERT INTO settings VALUES ('seeded', 'yes')")
 
@@ -291,6 +276,24 @@ class Cloud:
             }
         return checker.outputs(token, seen, preview=False)
 
+    def kind_of(self, resource_id: str) -> str:
+        """The ARM type of an id."""
+        return arm_type(resource_id)
+
+    def users(self, target: str) -> list[str]:
+        """Ids of the resources that refer to exactly this id."""
+        return [
+            row[0]
+            for row in self.rows(
+                "SELECT r.id FROM refs f JOIN resources r ON r.key = f.source WHERE f.target = ?",
+                target.lower(),
+            )
+        ]
+
+    def refuse(self, code: str, message: str, status: int = 400) -> NoReturn:
+        """Ends a request as Azure does."""
+        raise Refusal(code, message, status)
+
     # Changing
 
     def put(
@@ -347,7 +350,7 @@ class Cloud:
         put.birth = self._birth(put.key, again=old is None)
         body = merge(merge(put.new, put.computed(dict(rule.computed))), put.extra)
         self._take_name(put, rule)
-        self._store(token, resource_id, body, targets)
+        self._store(token, resource_id, body, targets | put.also)
         if token == "network:VirtualNetwork" and "subnets" in inputs:
             self._inline_subnets(put, body)
         return resource_id, body
@@ -520,15 +523,11 @@ class Cloud:
 
     def _take_name(self, put: Put, rule: Rule) -> None:
         """Names that are unique in all of Azure: the resource takes its own."""
-        dns = rule.dns.format_map(put.variables("")).lower() if rule.dns else ""
-        if not dns or dns.startswith("."):
-            dns = ""
-        owner = self.rows("SELECT key FROM names WHERE dns = ?", dns)
-        if dns and owner and owner[0][0] != put.key:
-            code, message = rule.taken
-            put.refuse(code, message.format(name=put.name, dns=dns), 409)
+        dns = rule.dns.format_map(put.variables("")).lower()
         self._db.execute("DELETE FROM names WHERE key = ?", (put.key,))
-        if dns:
+        if dns and not dns.startswith("."):
+            if self.rows("SELECT 1 FROM names WHERE dns = ?", dns) and rule.taken:
+                put.refuse(rule.taken.code, rule.taken.text.format(name=put.name, dns=dns), 409)
             self._db.execute("INSERT INTO names VALUES (?, ?)", (dns, put.key))
 
     def delete(self, resource_id: str) -> None:

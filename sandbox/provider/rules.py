@@ -7,6 +7,7 @@ x-ms-mutability in the specs; in-use errors from Microsoft Learn
 confirms is marked UNSURE.
 """
 
+# fmt: off (what Azure says stays on the lines where it is read; one fact to a few lines)
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -57,7 +58,7 @@ class Rule:
     """Types whose references do not keep it from being deleted."""
     dns: str = ""
     """Name that is unique in all of Azure, as a template."""
-    taken: Answer = Answer("", "")
+    taken: Answer | None = None
     """Refusal when that name belongs to somebody else: (error code, message)."""
     soft_delete: Answer | None = None
     """Refusal to reuse the name of a deleted one: (error code, message); "" recovers it."""
@@ -418,8 +419,10 @@ RULES: Mapping[str, Rule] = {
     ),
 }
 
-# Values that Azure takes though the SDK's enum of that name lacks them (or it is another API's).
+# Values that Azure takes though the SDK's enum of that name lacks them (or it is another API's);
+# "*" for any value.
 EXTRA_VALUES: Mapping[str, tuple[str, ...]] = {
+    "monitor:KnownDataFlowStreams": ("*",),
     "monitor:ConditionOperator": (
         "Equals",
         "GreaterThan",

@@ -245,7 +245,7 @@ class Checker:
             yield from self._object(self.schema["objects"][kind[1]], value, f"{at}.")
         elif constant is not None and value != constant:
             yield at, f"'{at}' must be '{constant}', not '{value}'"
-        elif code == "e" and value.lower() not in self._enums[kind[1]]:
+        elif code == "e" and not {value.lower(), "*"} & self._enums[kind[1]]:
             known = ", ".join(self.schema["enums"][kind[1]])
             yield at, f"'{at}' is '{value}' but must be one of {known}"
 

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
@@ -37,13 +37,16 @@ from .rules import RULES, Rule
 from .schema import Checker, is_unknown, load, nearest
 
 VERSION = "3.29.0"
+# Made when the module is loaded, which the type checker does not see.
+_STRUCT: Any = vars(struct_pb2)["Struct"]
+_EMPTY: Any = vars(empty_pb2)["Empty"]
 _PREFIX = "azure-native:"
 _KINDS = provider_pb2.PropertyDiff
 
 
 def plain(message: Any) -> Any:
     """A protobuf value as Python's own, without nulls; whole numbers as int."""
-    if isinstance(message, struct_pb2.Struct):
+    if isinstance(message, _STRUCT):
         fields = ((name, plain(item)) for name, item in message.fields.items())
         return {name: item for name, item in fields if item is not None}
     kind = message.WhichOneof("kind")
@@ -59,9 +62,9 @@ def plain(message: Any) -> Any:
     return message.bool_value if kind == "bool_value" else None
 
 
-def struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
+def struct(values: Mapping[str, Any]) -> Any:
     """The way back."""
-    message = struct_pb2.Struct()
+    message = _STRUCT()
     message.update(values)
     return message
 
@@ -175,7 +178,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Attach(self, request: Any, context: Any) -> Any:
         self.engine = request.address
-        return empty_pb2.Empty()
+        return _EMPTY()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version=VERSION)
@@ -188,7 +191,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Cancel(self, request: Any, context: Any) -> Any:
         self.cloud.cancelled.set()
-        return empty_pb2.Empty()
+        return _EMPTY()
 
     # Resources
 
@@ -201,12 +204,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         wrong = list(self.checker.inputs(token, news))
         wrong += _name_failures(rule, news)
         news["azureApiVersion"] = self.checker.schema["resources"][token]["version"]
-        inputs = struct_pb2.Struct()
+        inputs = _STRUCT()
         inputs.CopyFrom(request.news)
         inputs.update({n: item for n, item in news.items() if n not in before})
         return provider_pb2.CheckResponse(
             inputs=inputs,
-            failures=[provider_pb2.CheckFailure(property=p, reason=why) for p, why in wrong],
+            failures=[provider_pb2.CheckFailure(reason=why) for _, why in wrong],
         )
 
     def _defaults(self, token: str, rule: Rule, news: Body, olds: Body, request: Any) -> None:
@@ -263,10 +266,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             replaces=replaces,
             deleteBeforeReplace=bool(replaces) and not old.get("__createBeforeDelete", False),
             diffs=sorted({path.split(".")[0].split("[")[0] for path in detail}),
-            detailedDiff={
-                path: _KINDS(kind=kind, inputDiff=True)  # type: ignore[arg-type]
-                for path, kind in detail.items()
-            },
+            detailedDiff={path: _KINDS(kind=kind, inputDiff=True) for path, kind in detail.items()},
             hasDetailedDiff=True,
         )
 
@@ -309,7 +309,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
         def run() -> Any:
             self.cloud.delete(request.id)
-            return empty_pb2.Empty()
+            return _EMPTY()
 
         return self._do(context, token, "delete", request.old_inputs, {}, run, request.id)
 
@@ -356,13 +356,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 "tenantId": rules.TENANT,
                 "subscriptionId": self.subscription,
             }
-            return provider_pb2.InvokeResponse(**{"return": struct(result)})
+            return _returned(struct(result))
         module, _, function = name.partition(":")
         token = f"{module}:{function.removeprefix('get')}"
         rule = RULES.get(token)
         if rule is None or not function.startswith("get"):
             self._fail(context, f"the sandbox does not know the function {request.tok}")
-        resource_id = identify(rule, arguments, self.subscription)  # type: ignore[arg-type]
+        resource_id = identify(rule, arguments, self.subscription)
         found = self.cloud.get(resource_id)
         if found is None:
             code = "ResourceGroupNotFound" if "Group" in token else "ResourceNotFound"
@@ -371,10 +371,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 f'request failed {resource_id}: Status=404 Code="{code}"'
                 f' Message="The resource {resource_id} was not found."',
             )
-        _, resource_id, body = found  # type: ignore[misc]
+        _, resource_id, body = found
         outputs = self._outputs(token, resource_id, body)
         outputs.update({"id": resource_id})
-        return provider_pb2.InvokeResponse(**{"return": outputs})
+        return _returned(outputs)
 
     # Helpers
 
@@ -388,16 +388,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 f"{nearest(token, RULES)}; it knows {len(RULES)} types, the rows of RULES"
                 " in sandbox/provider/rules.py",
             )
-        return token, rule  # type: ignore[return-value]
+        return token, rule
 
-    def _own(self, properties: struct_pb2.Struct) -> Body:
+    def _own(self, properties: Any) -> Body:
         """Inputs as Azure gets them, without what only the provider knows."""
         inputs = plain(properties)
         for name in ("azureApiVersion", "__createBeforeDelete"):
             inputs.pop(name, None)
         return inputs
 
-    def _outputs(self, token: str, resource_id: str, body: Body) -> struct_pb2.Struct:
+    def _outputs(self, token: str, resource_id: str, body: Body) -> Any:
         outputs = self.cloud.outputs(self.checker, token, resource_id, body)
         outputs["azureApiVersion"] = self.checker.schema["resources"][token]["version"]
         return struct(outputs)
@@ -413,7 +413,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         context: Any,
         token: str,
         operation: str,
-        properties: struct_pb2.Struct,
+        properties: Any,
         inputs: Body,
         run: Callable[[], Any],
         resource_id: str = "",
@@ -427,20 +427,21 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             found = self.cloud.get(there)
             if found is None:
                 self._fail(context, str(failure))
-            self._fail_partly(context, token, found, properties, str(failure))  # type: ignore[arg-type]
+            self._fail_partly(context, token, found, properties, str(failure))
         except Refusal as refusal:
             text = str(refusal)
             self._fail(context, text if refusal.code else text.partition('Message="')[2][:-1])
 
-    def _fail(self, context: Any, message: str) -> None:
+    def _fail(self, context: Any, message: str) -> NoReturn:
         context.abort(grpc.StatusCode.UNKNOWN, message)
+        raise AssertionError("abort always raises")
 
     def _fail_partly(
         self,
         context: Any,
         token: str,
         found: tuple[str, str, Body],
-        inputs: struct_pb2.Struct,
+        inputs: Any,
         message: str,
     ) -> None:
         """The resource is there but not right: the engine keeps it, and tries again later."""
@@ -454,6 +455,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         status.details.add().Pack(detail)
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
         self._fail(context, message)
+
+
+def _returned(outputs: Any) -> Any:
+    response: Any = provider_pb2.InvokeResponse()
+    getattr(response, "return").CopyFrom(outputs)
+    return response
 
 
 def _path_inputs(rule: Rule) -> list[str]:
