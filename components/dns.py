@@ -180,6 +180,24 @@ class Resolver:
             reached=any(isinstance(fault, _BadAnswer) for fault in faults.values()),
         )
 
+    def step(self, name: str) -> Answer:
+        """The addresses of a name, or where its alias leads even if that cannot be found.
+
+        Raises:
+            LookupFailed: no server gave an answer in time.
+        """
+        try:
+            return self.ask(name, "A")
+        except LookupFailed as failed:
+            if not failed.reached:
+                raise
+            # Servers answer SERVFAIL for aliases in a circle and for one that leads to a zone out
+            # of their reach. The alias itself they know.
+            alias = self.ask(name, "CNAME")
+            if not alias.values:
+                raise
+            return replace(alias, kind="A", values=(), aliases=alias.values)
+
     def trace(self, name: str) -> Chain:
         """Follows a name through its aliases to its IPv4 addresses.
 
@@ -189,7 +207,7 @@ class Resolver:
         names = [_text(dns.name.from_text(name))]
         ttls: list[int] = []
         while True:
-            answer = self._step(names[-1])
+            answer = self.step(names[-1])
             ttls.append(answer.ttl)
             circular = False
             for alias in answer.aliases:
@@ -207,20 +225,6 @@ class Resolver:
                     circular=circular or len(names) > MOST_ALIASES,
                     ttl=min(ttls),
                 )
-
-    def _step(self, name: str) -> Answer:
-        """The addresses of a name, or where its alias leads."""
-        try:
-            return self.ask(name, "A")
-        except LookupFailed as failed:
-            if not failed.reached:
-                raise
-            # Servers answer SERVFAIL for aliases in a circle and for one that leads to a zone out
-            # of their reach. The alias itself they know.
-            alias = self.ask(name, "CNAME")
-            if not alias.values:
-                raise
-            return replace(alias, kind="A", values=(), aliases=alias.values)
 
     def zone_of(self, name: str) -> str:
         """The zone that the records of a host name are in, or would be in.
