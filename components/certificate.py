@@ -9,79 +9,32 @@ Sources: Configuration Manager's certificate requirements (MicrosoftDocs/memdocs
 
 from __future__ import annotations
 
-import contextlib
-import warnings as python_warnings
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from . import certificate_chain, pkcs12, values
-from .certificate_rules import Advice, CertificateError, Refusal, printable
+from .certificate_leaf import Leaf, leaves_of, listed, reading, shown_name, usage_name
+from .certificate_rules import Advice, CertificateError, Findings, Refusal
 from .pkcs12 import read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-__all__ = ["CertificateError", "ServiceCertificate", "read_file"]
+    from .certificate_chain import Chain
+
+__all__ = ["LARGEST_SECRET", "CertificateError", "ServiceCertificate", "read_file"]
 
 SMALLEST_RSA_BITS = 2048
 LARGEST_RSA_BITS = 4096
 CURVES = ("secp256r1", "secp384r1")
 LARGEST_SECRET = 25_000
 """Bytes of a Key Vault secret (Microsoft Learn, "About Azure Key Vault secrets": 25k)."""
-_SHOWN_NAMES = 10
-
-_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Leaf:
-    """A server's certificate with its key, and all that is seen in it, unjudged."""
-
-    key: PrivateKeyTypes = field(repr=False)
-    certificate: x509.Certificate
-    subject: str
-    issuer: str
-    common_name: str
-    dns_names: tuple[str, ...]
-    """Lower-case A-labels; of the subject where there is no alternative name."""
-    name_in_subject: bool
-    """Whether the names are the subject's, for want of an alternative name."""
-    not_before: datetime
-    not_after: datetime
-    usages: tuple[str, ...] | None
-    """Object identifiers of its extended key usage, or None where it has none."""
-    digital_signature: bool
-    is_ca: bool
-    self_signed: bool
-    key_kind: str
-    signature: str
-    thumbprint: str
-
-    @property
-    def subject_is_listed(self) -> bool:
-        """Whether the subject's common name is one of the certificate's names."""
-        return _normal(self.common_name) in self.dns_names
-
-    def covers(self, fqdn: str) -> bool:
-        """Whether a normalised FQDN is one of its names, or one label below a wildcard."""
-        return self.names(fqdn) or f"*.{fqdn.partition('.')[2]}" in self.dns_names
-
-    def names(self, fqdn: str) -> bool:
-        """Whether a normalised FQDN stands in the certificate as it is."""
-        return fqdn in self.dns_names
-
-    def valid(self, now: datetime) -> bool:
-        """Whether it has begun and has not expired."""
-        return self.not_before <= now <= self.not_after
 
 
 @dataclass(frozen=True)
@@ -130,9 +83,9 @@ class ServiceCertificate:
             CertificateError: with a text for each rule that is broken.
         """
         now = now or datetime.now(UTC)
-        wanted = _normalised(fqdn)
+        wanted = normalised(fqdn)
         leaf, chain = find(pkcs12.open_pfx(data, password), wanted, now)
-        refusals, warnings = judge(
+        findings = judge(
             leaf,
             chain,
             fqdn=wanted,
@@ -140,8 +93,7 @@ class ServiceCertificate:
             warning_days=warning_days,
             now=now,
         )
-        if refusals:
-            raise CertificateError(*refusals)
+        findings.stop_if_refused()
         chain_pem = _pem(leaf.certificate, *chain.intermediates)
         pem = _key_pem(leaf.key) + chain_pem
         if len(pem) > LARGEST_SECRET:
@@ -155,7 +107,7 @@ class ServiceCertificate:
             not_before=leaf.not_before,
             not_after=leaf.not_after,
             self_signed=leaf.self_signed,
-            warnings=tuple(text for _, text in warnings),
+            warnings=findings.warnings,
             leaf=leaf,
         )
 
@@ -167,7 +119,7 @@ class ServiceCertificate:
     @property
     def wildcard_only(self) -> bool:
         """Whether all its names are wildcards."""
-        return all(name.startswith("*.") for name in self.dns_names)
+        return self.leaf.wildcard_only
 
     def covers(self, fqdn: str) -> bool:
         """Whether clients accept it for that name; letter case and a dot at the end do not count.
@@ -185,21 +137,10 @@ class ServiceCertificate:
         Raises:
             CertificateError: there is no such name, and a setting has to say which one it is.
         """
-        leaf = self.leaf
-        if self.wildcard_only or leaf.common_name.startswith("*"):
-            raise Refusal.FQDN_NEEDED_WILDCARD.error(names=_listed(leaf.dns_names))
-        if leaf.subject_is_listed:
-            return _normal(leaf.common_name)
-        if leaf.common_name:
-            raise Refusal.FQDN_NEEDED.error(
-                common_name=leaf.common_name, names=_listed(leaf.dns_names)
-            )
-        if len(leaf.dns_names) > 1:
-            raise Refusal.FQDN_NEEDED_NO_SUBJECT.error(names=_listed(leaf.dns_names))
-        return leaf.dns_names[0]
+        return self.leaf.default_fqdn()
 
 
-def find(pfx: pkcs12.Pfx, fqdn: str | None, now: datetime) -> tuple[Leaf, certificate_chain.Chain]:
+def find(pfx: pkcs12.Pfx, fqdn: str | None, now: datetime) -> tuple[Leaf, Chain]:
     """The certificate in a PFX that is the service's, and its chain.
 
     Raises:
@@ -209,11 +150,11 @@ def find(pfx: pkcs12.Pfx, fqdn: str | None, now: datetime) -> tuple[Leaf, certif
         raise Refusal.NO_KEY.error()
     if not pfx.certificates:
         raise Refusal.NO_CERTIFICATE.error()
-    leaves = _leaves(pfx)
+    leaves = leaves_of(pfx)
     if not leaves:
-        with _reading("its certificates"):
-            subjects = tuple(_name(each.subject) for each in pfx.certificates)
-        raise Refusal.KEY_MISMATCH.error(names=_listed(subjects))
+        with reading("its certificates"):
+            subjects = tuple(shown_name(each.subject) for each in pfx.certificates)
+        raise Refusal.KEY_MISMATCH.error(names=listed(subjects))
     candidates = leaves
     if len(leaves) > 1:
         if fqdn is not None:
@@ -222,208 +163,95 @@ def find(pfx: pkcs12.Pfx, fqdn: str | None, now: datetime) -> tuple[Leaf, certif
             candidates = [leaf for leaf in candidates if leaf.valid(now)] or candidates
     if len(candidates) != 1:
         names = tuple(leaf.subject for leaf in leaves)
-        raise Refusal.SEVERAL_KEYS.error(count=len(leaves), names=_listed(names))
+        raise Refusal.SEVERAL_KEYS.error(count=len(leaves), names=listed(names))
     leaf = candidates[0]
-    with _reading("its chain"):
+    with reading("its chain"):
         return leaf, certificate_chain.order(leaf.certificate, pfx.certificates, now)
 
 
 def judge(
     leaf: Leaf,
-    chain: certificate_chain.Chain,
+    chain: Chain,
     *,
     fqdn: str | None,
     test_environment: bool,
     warning_days: int,
     now: datetime,
-) -> tuple[list[tuple[Refusal, str]], list[tuple[Advice, str]]]:
-    """Every rule that a certificate breaks, and every rule that only warns."""
-    refusals: list[tuple[Refusal, str]] = []
-    advice: list[tuple[Advice, str]] = []
-
-    def refuse(rule: Refusal, **shown: object) -> None:
-        refusals.append((rule, rule.text(**shown)))
-
-    def advise(rule: Advice, **shown: object) -> None:
-        advice.append((rule, rule.text(**shown)))
-
+) -> Findings:
+    """Holds a certificate against every rule; the arguments are ServiceCertificate.read's."""
+    findings = Findings()
     if leaf.is_ca and not leaf.self_signed:
-        refuse(Refusal.CA_CERTIFICATE, subject=leaf.subject)
+        findings.refuse(Refusal.CA_CERTIFICATE, subject=leaf.subject)
     if leaf.self_signed and not test_environment:
-        refuse(Refusal.SELF_SIGNED)
+        findings.refuse(Refusal.SELF_SIGNED)
+    _judge_key(findings, leaf)
+    findings.judge_dates(leaf.not_before, leaf.not_after, now=now, warning_days=warning_days)
+    _judge_usage(findings, leaf)
+    _judge_chain(findings, leaf, chain, now)
+    _judge_names(findings, leaf, fqdn, test_environment=test_environment)
+    return findings
 
-    size = leaf.key.key_size if isinstance(leaf.key, rsa.RSAPrivateKey) else None
+
+def _judge_key(findings: Findings, leaf: Leaf) -> None:
     if leaf.key_kind not in ("RSA", *CURVES):
-        refuse(Refusal.KEY_KIND, kind=leaf.key_kind)
-    elif size is not None and not SMALLEST_RSA_BITS <= size <= LARGEST_RSA_BITS:
-        refuse(Refusal.RSA_SIZE, bits=size)
+        findings.refuse(Refusal.KEY_KIND, kind=leaf.key_kind)
+    elif isinstance(leaf.key, rsa.RSAPrivateKey):
+        bits = leaf.key.key_size
+        if not SMALLEST_RSA_BITS <= bits <= LARGEST_RSA_BITS:
+            findings.refuse(Refusal.RSA_SIZE, bits=bits)
 
-    if now < leaf.not_before:
-        refuse(Refusal.NOT_YET_VALID, date=shown_time(leaf.not_before), now=shown_time(now))
-    elif now > leaf.not_after:
-        refuse(Refusal.EXPIRED, date=shown_time(leaf.not_after), now=shown_time(now))
-    elif leaf.not_after - now <= timedelta(days=warning_days):
-        days = (leaf.not_after - now).days
-        advise(Advice.EXPIRES_SOON, date=shown_time(leaf.not_after), days=days)
 
+def _judge_usage(findings: Findings, leaf: Leaf) -> None:
     if leaf.usages is None:
-        advise(Advice.NO_USAGE)
+        findings.advise(Advice.NO_USAGE)
     elif ExtendedKeyUsageOID.SERVER_AUTH.dotted_string not in leaf.usages:
         if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string in leaf.usages:
-            advise(Advice.ANY_USAGE)
+            findings.advise(Advice.ANY_USAGE)
         else:
-            refuse(Refusal.NO_SERVER_USAGE, usages=", ".join(map(usage_name, leaf.usages)))
+            usages = ", ".join(map(usage_name, leaf.usages))
+            findings.refuse(Refusal.NO_SERVER_USAGE, usages=usages)
     if not leaf.digital_signature:
-        refuse(Refusal.NO_DIGITAL_SIGNATURE)
+        findings.refuse(Refusal.NO_DIGITAL_SIGNATURE)
 
+
+def _judge_chain(findings: Findings, leaf: Leaf, chain: Chain, now: datetime) -> None:
     if not certificate_chain.strong_signature(leaf.certificate):
-        refuse(Refusal.WEAK_SIGNATURE, algorithm=leaf.signature)
+        findings.refuse(Refusal.WEAK_SIGNATURE, algorithm=leaf.signature)
     if chain.weak is not None:
-        refuse(
+        findings.refuse(
             Refusal.WEAK_CHAIN,
-            subject=_name(chain.weak.subject),
-            algorithm=signature_name(chain.weak),
+            subject=shown_name(chain.weak.subject),
+            algorithm=certificate_chain.signature_name(chain.weak),
         )
-    elif not leaf.self_signed and not chain.intermediates and chain.root is None:
-        advise(Advice.CHAIN_INCOMPLETE, issuer=leaf.issuer)
+    elif not (leaf.self_signed or chain.intermediates or chain.root):
+        findings.advise(Advice.CHAIN_INCOMPLETE, issuer=leaf.issuer)
     for each in chain.intermediates:
-        begin, end = each.not_valid_before_utc, each.not_valid_after_utc
-        if not begin <= now <= end:
-            advise(
-                Advice.INTERMEDIATE_EXPIRED,
-                subject=_name(each.subject),
-                begin=shown_time(begin),
-                date=shown_time(end),
+        if not certificate_chain.valid(each, now):
+            findings.advise(
+                Advice.INTERMEDIATE_NOT_VALID,
+                subject=shown_name(each.subject),
+                begin=each.not_valid_before_utc,
+                end=each.not_valid_after_utc,
             )
 
-    names = _listed(leaf.dns_names)
+
+def _judge_names(
+    findings: Findings, leaf: Leaf, fqdn: str | None, *, test_environment: bool
+) -> None:
+    names = listed(leaf.dns_names)
     if not leaf.dns_names:
-        refuse(Refusal.NO_NAME)
-    elif fqdn is not None:
-        if not leaf.covers(fqdn):
-            refuse(Refusal.NOT_COVERED, fqdn=fqdn, names=names)
-        elif not leaf.names(fqdn) and not test_environment:
-            refuse(Refusal.WILDCARD, fqdn=fqdn, names=names)
-    if leaf.name_in_subject and leaf.dns_names:
-        advise(Advice.NAME_IN_SUBJECT)
-    return refusals, advice
+        findings.refuse(Refusal.NO_NAME)
+        return
+    if leaf.name_in_subject:
+        findings.advise(Advice.NAME_IN_SUBJECT)
+    if fqdn is not None and not leaf.covers(fqdn):
+        findings.refuse(Refusal.NOT_COVERED, fqdn=fqdn, names=names)
+    elif fqdn is not None and not leaf.names(fqdn) and not test_environment:
+        findings.refuse(Refusal.WILDCARD, fqdn=fqdn, names=names)
 
 
-def shown_time(moment: datetime) -> str:
-    """A time as messages show it."""
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
-
-
-def usage_name(oid: str) -> str:
-    """What an extended key usage is called, with its object identifier."""
-    name = {
-        ExtendedKeyUsageOID.SERVER_AUTH.dotted_string: "Server Authentication",
-        ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string: "Client Authentication",
-        ExtendedKeyUsageOID.CODE_SIGNING.dotted_string: "Code Signing",
-        ExtendedKeyUsageOID.EMAIL_PROTECTION.dotted_string: "Secure Email",
-        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string: "Any",
-    }.get(oid)
-    return f"{name} ({oid})" if name else oid
-
-
-def signature_name(certificate: x509.Certificate) -> str:
-    """What a certificate's signature algorithm is called."""
-    try:
-        digest = certificate.signature_hash_algorithm
-    except Exception:
-        digest = None
-    if digest is None:
-        oid = certificate.signature_algorithm_oid
-        return {"1.3.101.112": "Ed25519", "1.3.101.113": "Ed448"}.get(
-            oid.dotted_string, oid.dotted_string
-        )
-    return digest.name.upper().replace("SHA", "SHA-", 1) if digest.name != "md5" else "MD5"
-
-
-@contextlib.contextmanager
-def _reading(where: str) -> Generator[None]:
-    """Makes one refusal of whatever damaged bytes raise, which are parsed as late as here."""
-    with python_warnings.catch_warnings():
-        python_warnings.simplefilter("ignore")
-        try:
-            yield
-        except CertificateError:
-            raise
-        except Exception:
-            raise Refusal.DAMAGED_CERTIFICATE.error(where=where) from None
-
-
-def _leaves(pfx: pkcs12.Pfx) -> list[Leaf]:
-    keys = {pkcs12.public_bytes(key.public_key()): key for key in pfx.keys}
-    leaves: list[Leaf] = []
-    for certificate in pfx.certificates:
-        try:
-            key = keys.get(pkcs12.public_bytes(certificate.public_key()))
-        except Exception:  # noqa: S112 - a key of a kind that the library does not know
-            continue
-        if key is not None:
-            leaves.append(_leaf(key, certificate))
-    return leaves
-
-
-def _leaf(key: PrivateKeyTypes, certificate: x509.Certificate) -> Leaf:
-    with _reading("the server's certificate"):
-        extensions = certificate.extensions
-        alternative = _extension(extensions, x509.SubjectAlternativeName)
-        listed = alternative.get_values_for_type(x509.DNSName) if alternative else []
-        common_names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        common_name = str(common_names[-1].value) if common_names else ""
-        names = filter(None, map(_normal, listed or [common_name]))
-        extended = _extension(extensions, x509.ExtendedKeyUsage)
-        usage = _extension(extensions, x509.KeyUsage)
-        constraints = _extension(extensions, x509.BasicConstraints)
-        return Leaf(
-            key=key,
-            certificate=certificate,
-            subject=_name(certificate.subject),
-            issuer=_name(certificate.issuer),
-            common_name=common_name,
-            dns_names=tuple(dict.fromkeys(names)),
-            name_in_subject=not listed,
-            not_before=certificate.not_valid_before_utc,
-            not_after=certificate.not_valid_after_utc,
-            usages=tuple(each.dotted_string for each in extended) if extended else None,
-            digital_signature=usage is None or usage.digital_signature,
-            is_ca=constraints is not None and constraints.ca,
-            self_signed=certificate_chain.is_self_signed(certificate),
-            key_kind=_key_kind(key, certificate),
-            signature=signature_name(certificate),
-            thumbprint=certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303
-        )
-
-
-def _extension(extensions: x509.Extensions, kind: type[_Extension]) -> _Extension | None:
-    try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
-
-
-def _key_kind(key: PrivateKeyTypes, certificate: x509.Certificate) -> str:
-    if isinstance(key, rsa.RSAPrivateKey):
-        pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
-        return "RSASSA-PSS" if pss else "RSA"
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.curve.name
-    return type(key).__name__.removesuffix("PrivateKey")
-
-
-def _normal(name: str) -> str:
-    """A name of a certificate as a lower-case A-label, or "" where it is no host name."""
-    wildcard, host = ("*.", name[2:]) if name.startswith("*.") else ("", name)
-    try:
-        # Below a wildcard there are two labels at least: no client takes *.com.
-        return wildcard + (values.fqdn(host) if wildcard else values.domain(host))
-    except values.Refused:
-        return ""
-
-
-def _normalised(fqdn: str | None) -> str | None:
+def normalised(fqdn: str | None) -> str | None:
+    """A service FQDN that was given, in the form of the certificate's names."""
     if fqdn is None:
         return None
     try:
@@ -432,20 +260,15 @@ def _normalised(fqdn: str | None) -> str | None:
         raise Refusal.BAD_FQDN.error(fqdn=fqdn, reason=error) from None
 
 
-def _name(name: x509.Name) -> str:
-    return printable(name.rfc4514_string()) or "(no subject)"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    """Names for a message: the first of many."""
-    shown = ", ".join(names[:_SHOWN_NAMES])
-    more = len(names) - _SHOWN_NAMES
-    return f"{shown} and {more} more" if more > 0 else shown or "no name"
-
-
 def _pem(*certificates: x509.Certificate) -> str:
     return "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
 
 
 def _key_pem(key: PrivateKeyTypes) -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+if __name__ == "__main__":
+    from .certificate_report import main
+
+    raise SystemExit(main())

@@ -5,11 +5,10 @@ Issuers are found by signature: names may match without it, and differ in spelli
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 if TYPE_CHECKING:
@@ -17,10 +16,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
 
 SMALLEST_DIGEST_BYTES = 32
 """SHA-256. Azure's load balancer refuses a chain with anything weaker (Microsoft Learn, "Azure Load
 Balancer health probes")."""
+
+_WITHOUT_DIGEST = {"1.3.101.112": "Ed25519", "1.3.101.113": "Ed448"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def order(leaf: x509.Certificate, others: Iterable[x509.Certificate], now: datet
     if is_self_signed(leaf):
         return Chain((), None, None)
     pool = [each for each in others if each != leaf]
-    pool.sort(key=lambda each: (not _valid(each, now), each.public_bytes(Encoding.DER)))
+    pool.sort(key=lambda each: (not valid(each, now), each.public_bytes(Encoding.DER)))
     path, root = _walk(leaf, pool, sendable=strong_signature)
     if root is None:
         longer, _ = _walk(leaf, pool, sendable=lambda _: True)
@@ -64,13 +66,15 @@ def _walk(
 ) -> tuple[tuple[x509.Certificate, ...], x509.Certificate | None]:
     """Breadth first, each certificate once, so that loops end and the shortest way wins."""
     paths: list[tuple[x509.Certificate, ...]] = [()]
+    roots = {each for each in pool if is_self_signed(each)}
     seen: set[x509.Certificate] = set()
     longest: tuple[x509.Certificate, ...] = ()
     for path in paths:
         longest = max(longest, path, key=len)
         issuers = [each for each in pool if issued(each, path[-1] if path else leaf)]
-        for root in filter(is_self_signed, issuers):
-            return path, root
+        for issuer in issuers:
+            if issuer in roots:
+                return path, issuer
         for issuer in issuers:
             if issuer not in seen and sendable(issuer):
                 seen.add(issuer)
@@ -78,25 +82,43 @@ def _walk(
     return longest, None
 
 
-def _valid(certificate: x509.Certificate, now: datetime) -> bool:
+def valid(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether a certificate has begun and has not expired."""
     return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
 
 
 def strong_signature(certificate: x509.Certificate) -> bool:
     """Whether a certificate's signature has SHA-256 or better."""
-    try:
-        digest = certificate.signature_hash_algorithm
-    except Exception:
-        return False
+    digest = _digest(certificate)
     return digest is not None and digest.digest_size >= SMALLEST_DIGEST_BYTES
 
 
+def signature_name(certificate: x509.Certificate) -> str:
+    """What a certificate's signature algorithm is called."""
+    digest = _digest(certificate)
+    if digest is not None:
+        return digest.name.upper().replace("SHA", "SHA-", 1)
+    oid = certificate.signature_algorithm_oid.dotted_string
+    return _WITHOUT_DIGEST.get(oid, oid)
+
+
+def _digest(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
+    try:
+        return certificate.signature_hash_algorithm
+    except Exception:  # an algorithm that the library does not know
+        return None
+
+
 def is_self_signed(certificate: x509.Certificate) -> bool:
-    """Whether a certificate's own key signed it, as a root's did."""
-    return certificate.issuer == certificate.subject and issued(certificate, certificate)
+    """Whether a certificate's own key signed it, as a root's did.
+
+    An old hash need not be checked, which the library refuses to do: clients know a root by itself.
+    """
+    return certificate.issuer == certificate.subject and (
+        issued(certificate, certificate) or not strong_signature(certificate)
+    )
 
 
-@functools.lru_cache(maxsize=4096)
 def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     """Whether the issuer's key made the certificate's signature."""
     try:
@@ -104,28 +126,20 @@ def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
         signature, signed = certificate.signature, certificate.tbs_certificate_bytes
         parameters = certificate.signature_algorithm_parameters
         digest = certificate.signature_hash_algorithm
-        if isinstance(key, rsa.RSAPublicKey) and digest is not None:
+        if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+            key.verify(signature, signed)
+        elif digest is None:
+            return False
+        elif isinstance(key, rsa.RSAPublicKey):
             if not isinstance(parameters, padding.PKCS1v15 | padding.PSS):
                 return False
             key.verify(signature, signed, parameters, digest)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and digest is not None:
+        elif isinstance(key, ec.EllipticCurvePublicKey):
             key.verify(signature, signed, ec.ECDSA(digest))
-        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            key.verify(signature, signed)
+        elif isinstance(key, dsa.DSAPublicKey):
+            key.verify(signature, signed, digest)
         else:
             return False
-    except Exception:
-        return _weakly_signed_root(issuer, certificate)
+    except Exception:  # not its signature, or one that cannot be checked
+        return False
     return True
-
-
-def _weakly_signed_root(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    """Whether this is a root signed with an old hash that is not checked any more.
-
-    Nobody needs a root's own signature: clients know the root by itself.
-    """
-    return (
-        issuer == certificate
-        and certificate.issuer == certificate.subject
-        and not strong_signature(certificate)
-    )

@@ -7,6 +7,7 @@ write to the operator's terminal what it likes. ``docs/certificates.md`` shows a
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from enum import Enum
 
 EXPORT_AGAIN = (
@@ -164,6 +165,34 @@ class Refusal(_Texts):
         "has no DNS name at all, neither as alternative name nor as subject: get a certificate "
         "for the host name that clients use"
     )
+    PUBLISH_SETTINGS = (
+        "is an Azure publish settings file (subscriptions: {subscriptions}), and Azure has retired "
+        "the management certificate in it: sign in with `az login`, or with a service principal "
+        "(`az ad sp create-for-rbac --role Owner --scopes /subscriptions/{first}`) or OIDC, then "
+        "`pulumi config set azure-native:subscriptionId {first}`"
+    )
+    SIGN_IN_ALGORITHM = (
+        "is protected with {algorithms}, which the Azure provider cannot read (it knows 3DES and "
+        "RC2-40 with SHA-1 only): export it again (Windows: Export-PfxCertificate "
+        "-CryptoAlgorithmOption TripleDES_SHA1; OpenSSL: `openssl pkcs12 -export -legacy`)"
+    )
+    SIGN_IN_SHAPE = (
+        "is a PFX of {parts} parts {mac}, and the Azure provider reads those of two with a MAC "
+        "only: export it again (Windows: Export-PfxCertificate -CryptoAlgorithmOption "
+        "TripleDES_SHA1; OpenSSL: `openssl pkcs12 -export -legacy`)"
+    )
+    SIGN_IN_PEM = (
+        "is a PEM file that the Azure provider cannot use ({reason}): give one certificate and its "
+        "unencrypted key in it, and no password"
+    )
+    SIGN_IN_SEVERAL = (
+        "holds {count} certificates with private keys ({names}), and the Azure provider takes one: "
+        "export the one with which to sign in"
+    )
+    SIGN_IN_KEY = (
+        "has no RSA key ({kind}), and the Azure provider signs in with RSA only: make another, "
+        "as with `az ad sp create-for-rbac --create-cert`"
+    )
     TOO_LARGE_FOR_VAULT = (
         "makes {size} bytes of PEM, and a Key Vault secret takes {limit}: get a shorter chain, or "
         "a smaller key"
@@ -194,15 +223,57 @@ class Advice(_Texts):
         'has no certificate of its issuer "{issuer}" in it, so that clients may not trust it: '
         "export it with all certificates of its path"
     )
-    INTERMEDIATE_EXPIRED = (
-        'has an intermediate certificate "{subject}" that is not valid now ({begin} to {date}): '
+    INTERMEDIATE_NOT_VALID = (
+        'has an intermediate certificate "{subject}" that is not valid now ({begin} to {end}): '
         "export it with the renewed one"
     )
 
 
+class Findings:
+    """What was found in a certificate: broken rules and warnings, in the order of looking."""
+
+    def __init__(self) -> None:
+        self._refusals: list[tuple[Refusal, str]] = []
+        self._advice: list[tuple[Advice, str]] = []
+
+    def refuse(self, rule: Refusal, **values: object) -> None:
+        """Notes a broken rule."""
+        self._refusals.append((rule, rule.text(**values)))
+
+    def advise(self, rule: Advice, **values: object) -> None:
+        """Notes a warning."""
+        self._advice.append((rule, rule.text(**values)))
+
+    def judge_dates(
+        self, begin: datetime, end: datetime, *, now: datetime, warning_days: int
+    ) -> None:
+        """Holds a time of validity against the clock."""
+        if now < begin:
+            self.refuse(Refusal.NOT_YET_VALID, date=begin, now=now)
+        elif now > end:
+            self.refuse(Refusal.EXPIRED, date=end, now=now)
+        elif end - now <= timedelta(days=warning_days):
+            self.advise(Advice.EXPIRES_SOON, date=end, days=(end - now).days)
+
+    def stop_if_refused(self) -> None:
+        """Raises CertificateError with all broken rules, if there are any."""
+        if self._refusals:
+            raise CertificateError(*self._refusals)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """The text of every broken rule."""
+        return tuple(text for _, text in self._refusals)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The text of every warning."""
+        return tuple(text for _, text in self._advice)
+
+
 def printable(value: object) -> str:
     """Text for a terminal: escapes control characters and the like, and cuts what is too long."""
-    text = str(value)
+    text = f"{value:%Y-%m-%d %H:%M} UTC" if isinstance(value, datetime) else str(value)
     shown = "".join(
         character
         if character.isprintable()

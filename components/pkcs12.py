@@ -9,6 +9,7 @@ Sources: RFC 7292 (PKCS#12), RFC 8018 (PBES1, PBES2), RFC 9579 (PBMAC1), RFC 791
 
 from __future__ import annotations
 
+import math
 import re
 import stat
 import warnings
@@ -55,9 +56,9 @@ _SCRYPT_ROUNDS_PER_BLOCK = 4
 """One block of scrypt costs about as much time as four rounds of PBKDF2."""
 _DEEPEST_BAGS = 4
 
-_READABLE = {
-    SHA1: "SHA-1",
+ALGORITHMS = {
     "1.2.840.113549.2.5": "MD5",
+    SHA1: "SHA-1",
     "2.16.840.1.101.3.4.2.1": "SHA-256",
     "2.16.840.1.101.3.4.2.2": "SHA-384",
     "2.16.840.1.101.3.4.2.3": "SHA-512",
@@ -73,10 +74,14 @@ _READABLE = {
     "1.2.840.113549.1.12.1.4": "2DES",
     "1.2.840.113549.1.12.1.5": "RC2-128",
     RC2_40: "RC2-40",
-    "1.2.840.113549.1.5.3": "MD5 and DES",
+    "1.2.840.113549.1.5.3": "DES",
+    "1.2.840.113549.1.5.6": "RC2",
+    "1.2.840.113549.1.5.10": "DES",
+    "1.2.840.113549.1.5.11": "RC2",
     _PBKDF2: "PBKDF2",
     _SCRYPT: "scrypt",
     "1.3.14.3.2.7": "DES",
+    "1.2.840.113549.3.2": "RC2",
     "1.2.840.113549.3.7": "3DES",
     "2.16.840.1.101.3.4.1.2": "AES-128",
     "2.16.840.1.101.3.4.1.22": "AES-192",
@@ -84,17 +89,18 @@ _READABLE = {
     "1.2.392.200011.61.1.1.1.2": "Camellia-128",
     "1.2.392.200011.61.1.1.1.3": "Camellia-192",
     "1.2.392.200011.61.1.1.1.4": "Camellia-256",
-}
-_UNREADABLE = {
     "1.2.410.200004.1.4": "SEED",
     "1.2.410.200046.1.1.2": "ARIA-128",
+    "1.2.410.200046.1.1.7": "ARIA-192",
     "1.2.410.200046.1.1.12": "ARIA-256",
+}
+"""What the library reads, by object identifier."""
+_UNREADABLE = {
+    "1.2.643.2.2.9": "GOST R 34.11-94",
     "1.2.643.2.2.21": "GOST 28147-89",
     "1.2.643.7.1.1.2.2": "GOST R 34.11-2012",
     "1.2.643.7.1.1.2.3": "GOST R 34.11-2012",
     "1.2.643.7.1.1.4.2": "GOST R 34.11-2012",
-    "1.2.156.10197.1.104.2": "SM4",
-    "1.2.156.10197.1.401": "SM3",
 }
 
 _BYTE_ORDER_MARKS = (
@@ -103,6 +109,11 @@ _BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16-be"),
 )
 _PEM_KIND = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+_SUBSCRIPTION = re.compile(
+    r"""<Subscription\b[^<>]*\sId\s*=\s*["']([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})["']""",
+    re.IGNORECASE,
+)
+_SHOWN_SUBSCRIPTIONS = 5
 _MAGIC = (
     (b"\xfe\xed\xfe\xed", "a Java key store (JKS)"),
     (b"\xce\xce\xce\xce", "a Java key store (JCEKS)"),
@@ -123,6 +134,8 @@ class Outline:
     """Rounds of key derivation that opening it takes, all added up."""
     algorithms: tuple[str, ...] = ()
     """Object identifiers of what protects it."""
+    ciphers: tuple[str, ...] = ()
+    """Object identifiers of what encrypts its parts."""
     mac: str | None = None
     """Object identifier of the hash or scheme that protects the whole, or None."""
     keys: tuple[bytes, ...] = field(default=(), repr=False)
@@ -224,12 +237,13 @@ def _load(data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificate
 
 
 def _why_not(outline: Outline, password: str | None) -> Exception:
-    strange = [each for each in outline.algorithms if each not in _READABLE]
-    if strange:
-        return Refusal.UNKNOWN_ALGORITHM.error(
-            algorithm=_UNREADABLE.get(strange[0], f"the algorithm {strange[0]}")
-        )
-    return Refusal.NOT_OPENED.error() if password else Refusal.LOCKED.error()
+    if not password:
+        return Refusal.LOCKED.error()
+    for each in outline.algorithms:
+        if each not in ALGORITHMS:
+            name = _UNREADABLE.get(each, f"the algorithm {each}")
+            return Refusal.UNKNOWN_ALGORITHM.error(algorithm=name)
+    return Refusal.NOT_OPENED.error()
 
 
 def _other_keys(outline: Outline, password: bytes | None) -> list[PrivateKeyTypes]:
@@ -299,7 +313,7 @@ def _what_instead(data: bytes) -> Exception:
         return Refusal.PEM.error(kinds=", ".join(kinds).lower())
     begin = text[:2000].lstrip().lower()
     if "<publishdata" in begin:
-        return Refusal.OTHER_FILE.error(kind="an Azure publish settings file")
+        return _publish_settings(text)
     if begin.startswith(("<!doctype html", "<html", "<head")) or "<html" in begin:
         return Refusal.WEB_PAGE.error()
     if begin.startswith("<"):
@@ -310,6 +324,15 @@ def _what_instead(data: bytes) -> Exception:
         if data.startswith(magic):
             return Refusal.OTHER_FILE.error(kind=kind)
     return Refusal.NOT_A_PFX.error()
+
+
+def _publish_settings(text: str) -> Exception:
+    """The refusal for the wizard's other kind of management certificate, in both its versions."""
+    found = tuple(dict.fromkeys(each.lower() for each in _SUBSCRIPTION.findall(text)))
+    return Refusal.PUBLISH_SETTINGS.error(
+        subscriptions=", ".join(found[:_SHOWN_SUBSCRIPTIONS]) or "none named",
+        first=found[0] if found else "<subscription id>",
+    )
 
 
 def _as_text(data: bytes) -> str:
@@ -361,6 +384,7 @@ class _Sums:
     def __init__(self) -> None:
         self.iterations = 0
         self.algorithms: list[str] = []
+        self.ciphers: list[str] = []
         self.keys: list[bytes] = []
 
     def count(self, number: int) -> None:
@@ -369,32 +393,25 @@ class _Sums:
         self.iterations += number
 
     def algorithm(self, identifier: ber.Value) -> str:
-        """Takes in an AlgorithmIdentifier, with the rounds that its parameters ask for."""
+        """Takes in an AlgorithmIdentifier with its rounds, and says what it comes down to."""
         name = identifier.child(0, ber.OBJECT_IDENTIFIER).object_identifier()
         if name in (_PBES2, _PBMAC1):
-            parameters = identifier.child(1, ber.SEQUENCE)
-            self.algorithm(parameters.child(0, ber.SEQUENCE))
-            self.algorithm(parameters.child(1, ber.SEQUENCE))
-            return name
+            both = identifier.child(1, ber.SEQUENCE)
+            self.algorithm(both.child(0, ber.SEQUENCE))
+            return self.algorithm(both.child(1, ber.SEQUENCE))
         self.algorithms.append(name)
+        parameters = identifier.children[1].children if len(identifier.children) > 1 else ()
         if name == _SCRYPT:
-            parameters = identifier.child(1, ber.SEQUENCE)
-            cost, block, parallel = (parameters.child(i, ber.INTEGER).integer() for i in (1, 2, 3))
-            if min(cost, block, parallel) < 1:
-                raise ber.Malformed("a count below one")
-            self.count(_SCRYPT_ROUNDS_PER_BLOCK * cost * block * parallel)
-        elif name == _PBKDF2:
-            parameters = identifier.child(1, ber.SEQUENCE)
-            self.count(parameters.child(1, ber.INTEGER).integer())
-            for extra in parameters.children[2:]:
-                if extra.tag == ber.SEQUENCE:
-                    self.algorithm(extra)
-        else:
-            # PBES1 and the schemes of PKCS#12: salt, rounds. Nothing else has a number there.
-            for parameters in identifier.children[1:2]:
-                for rounds in parameters.children[1:2]:
-                    if rounds.tag == ber.INTEGER:
-                        self.count(rounds.integer())
+            # Salt, cost, block size, parallelism.
+            factors = [each.integer() for each in parameters[1:4]]
+            self.count(min(factors, default=0))
+            self.count(_SCRYPT_ROUNDS_PER_BLOCK * math.prod(factors))
+        elif len(parameters) > 1 and parameters[1].tag == ber.INTEGER:
+            # PBKDF2, PBES1 and the schemes of PKCS#12: salt, rounds. No other has a number there.
+            self.count(parameters[1].integer())
+        for extra in parameters[2:]:
+            if name == _PBKDF2 and extra.tag == ber.SEQUENCE:
+                self.algorithm(extra)
         return name
 
     def bags(self, contents: bytes, depth: int = 0) -> None:
@@ -408,7 +425,7 @@ class _Sums:
             elif kind in (_KEY_BAG, _SHROUDED_KEY_BAG):
                 key = bag.child(1, ber.CONTEXT_0).child(0, ber.SEQUENCE)
                 if kind == _SHROUDED_KEY_BAG:
-                    self.algorithm(key.child(0, ber.SEQUENCE))
+                    self.ciphers.append(self.algorithm(key.child(0, ber.SEQUENCE)))
                 self.keys.append(key.der())
 
 
@@ -416,10 +433,10 @@ def _outline(whole: ber.Value, content: ber.Value) -> Outline:
     sums = _Sums()
     mac = None
     if len(whole.children) > 2:
-        mac_data = whole.child(2, ber.SEQUENCE)
-        mac = sums.algorithm(mac_data.child(0, ber.SEQUENCE).child(0, ber.SEQUENCE))
-        if len(mac_data.children) > 2 and mac != _PBMAC1:
-            sums.count(mac_data.child(2, ber.INTEGER).integer())
+        protection = whole.child(2, ber.SEQUENCE)
+        mac = sums.algorithm(protection.child(0, ber.SEQUENCE).child(0, ber.SEQUENCE))
+        for rounds in protection.children[2:3]:
+            sums.count(rounds.integer())
     parts = ber.read(content.child(1, ber.CONTEXT_0).only_child().octets()).children
     for part in parts:
         kind = part.child(0, ber.OBJECT_IDENTIFIER).object_identifier()
@@ -428,10 +445,13 @@ def _outline(whole: ber.Value, content: ber.Value) -> Outline:
             sums.bags(inside.only_child().octets())
         elif kind == _ENCRYPTED_DATA:
             encrypted = inside.child(0, ber.SEQUENCE).child(1, ber.SEQUENCE)
-            sums.algorithm(encrypted.child(1, ber.SEQUENCE))
+            sums.ciphers.append(sums.algorithm(encrypted.child(1, ber.SEQUENCE)))
+    # With several keys, each is decrypted once more to get at those that the library leaves out.
+    times = 2 if len(sums.keys) > 1 else 1
     return Outline(
-        iterations=sums.iterations + (sums.iterations if len(sums.keys) > 1 else 0),
+        iterations=sums.iterations * times,
         algorithms=tuple(sums.algorithms),
+        ciphers=tuple(sums.ciphers),
         mac=mac,
         keys=tuple(sums.keys),
         parts=len(parts),
