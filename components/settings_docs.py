@@ -104,8 +104,8 @@ pulumi config set --path 'access.tokenKey' --secret "$(openssl rand -base64 48)"
   `{LIST_KEY}` describes several: each entry may have any of the keys, and what it does
   not have is taken from the stack. An entry's value *replaces* the stack's value as a whole: an
   entry with `access` of its own has nothing of the stack's `access`.
-- **Not given** is the same as `""` or `null`: an entry's `proxy: ""` takes the default and not
-  the stack's proxy.
+- **Not given** is the same as `""`, `[]`, `{{}}` or `null`: an entry's `proxy: ""` takes the
+  default and not the stack's proxy.
 - **Mistakes** are all reported at once, before anything is made, one sentence each with the key
   as it is to be found: `distributionPoints[1].certificate.pfxFile`. A key that does not exist is
   refused, with the nearest one that does. (A wrong type of a top-level key is reported by Pulumi

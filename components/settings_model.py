@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, InstanceOf, SecretStr
 from pydantic.alias_generators import to_camel
 
 from . import naming, values
@@ -504,7 +504,7 @@ class DistributionPointSettings(DistributionPointKeys):
 
     names: Names
     """Physical names of everything."""
-    service_certificate: ServiceCertificate | None
+    service_certificate: InstanceOf[ServiceCertificate] | None = Field(exclude=True)
     """The certificate that was read, or None where another vault holds it."""
     trust_roots_pem: str
     """The certificates of `access.clientTrustRoots`, one after the other, or empty."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Location = tuple[str | int, ...]
 
 LIST_KEY = "distributionPoints"
-_LONGEST_SHOWN_VALUE = 120
+_LONGEST_SHOWN_VALUE = 256
 
 _WRONG_TYPE = {
     "string": "must be text: put the value in quotes",
@@ -134,7 +134,8 @@ class Entry:
     def _path(self, location: Location) -> str:
         first, *rest = location
         name = self._shown_as.get(str(first), str(first))
-        prefix = self.prefix if first in self._own else ""
+        shared = first in self._given and first not in self._own
+        prefix = "" if shared or first in self._shown_as else self.prefix
         return prefix + _dotted((name, *rest))
 
     def _sentence(self, location: Location, text: str) -> str:
@@ -298,11 +299,11 @@ def decode(text: Any, kind: str) -> Any:
 
 
 def _without_neutral(model: type[BaseModel], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Leaves out what stands for "not given": null and the empty text."""
+    """Leaves out what stands for "not given": null and whatever is empty."""
     keys = keys_of(model)
     kept: dict[str, Any] = {}
     for key, value in given.items():
-        if value is None or value == "":
+        if key in keys and (value is None or value in ("", [], {})):
             continue
         nested = model_of(keys[key].annotation) if key in keys else None
         kept[key] = _without_neutral(nested, value) if nested and isinstance(value, dict) else value
