@@ -1,0 +1,210 @@
+"""The program as a user runs it: a stack's settings in, resources and outputs out."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.cloud_distribution_point import OUTPUTS
+
+from .certificates import make_pfx
+from .mocks import Recorder, run
+
+PROGRAM = Path(__file__).parents[2] / "__main__.py"
+PASSWORD = "correct horse"
+TOKEN_KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def pfx(tmp_path: Path) -> Path:
+    """A PFX file for clouddp1.contoso.com."""
+    file = tmp_path / "clouddp1.pfx"
+    file.write_bytes(make_pfx("clouddp1.contoso.com", password=PASSWORD))
+    return file
+
+
+def settings(pfx: Path, **changed: Any) -> dict[str, str]:
+    """A stack's configuration as the engine hands it over: text, JSON but for strings."""
+    values = {
+        "region": "West Europe",
+        "certificate": {"pfxFile": str(pfx), "password": PASSWORD},
+        "access": {"tokenKey": TOKEN_KEY},
+        "dns": {"mode": "azure", "zone": "contoso.com", "resourceGroup": "names"},
+        "tags": {"team": "endpoints"},
+        "alertEmails": ["team@contoso.com"],
+        "readinessTimeoutMinutes": 0,
+        **changed,
+    }
+    return {
+        f"clouddp:{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def up(config: dict[str, str]) -> Recorder:
+    secret = ("clouddp:certificate", "clouddp:access")
+    return run(lambda: runpy.run_path(str(PROGRAM)) and None, config=config, secret_keys=secret)
+
+
+def test_one_entry_shows_every_output_by_its_name(pfx: Path) -> None:
+    exports = up(settings(pfx)).exports
+    assert set(exports) == set(OUTPUTS)
+    assert exports["serviceFqdn"] == "clouddp1.contoso.com"
+    assert exports["serviceUrl"] == "https://clouddp1.contoso.com/"
+    assert exports["siteUrl"].startswith("clouddp1")
+    assert exports["siteUrl"].endswith(".westeurope.cloudapp.azure.com")
+    assert exports["cnameRecord"].endswith(f"IN CNAME {exports['siteUrl']}.")
+    assert exports["resourceGroup"] == "clouddp1"
+    assert exports["contentUrl"].endswith(".blob.core.windows.net/content")
+    assert len(exports["certificateThumbprint"]) == 40
+    assert exports["status"] == "Not checked"
+
+
+def test_nothing_is_running_with_no_instances(pfx: Path) -> None:
+    recorder = up(settings(pfx, instances=0))
+    assert recorder.exports["status"] == "Stopped"
+    scale_set = recorder.one("azure-native:compute:VirtualMachineScaleSet")
+    assert scale_set.inputs["sku"]["capacity"] == 0
+    assert recorder.one("azure-native:storage:BlobContainer")
+
+
+def test_another_port_is_part_of_the_services_url(pfx: Path) -> None:
+    exports = up(settings(pfx, servicePort=8443)).exports
+    assert exports["serviceUrl"] == "https://clouddp1.contoso.com:8443/"
+
+
+def test_several_entries_share_no_name_and_show_their_outputs_by_service_name(
+    pfx: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pfx"
+    other.write_bytes(make_pfx("clouddp2.contoso.com", password=PASSWORD))
+    recorder = up(
+        settings(
+            pfx,
+            region=None,
+            certificate=None,
+            distributionPoints=[
+                {
+                    "region": "westeurope",
+                    "certificate": {"pfxFile": str(pfx), "password": PASSWORD},
+                },
+                {
+                    "region": "eastus",
+                    "certificate": {"pfxFile": str(other), "password": PASSWORD},
+                    "instances": 4,
+                },
+            ],
+        )
+    )
+    points = recorder.exports["distributionPoints"]
+    assert set(points) == {"clouddp1", "clouddp2"}
+    assert set(points["clouddp2"]) == set(OUTPUTS)
+    scale_sets = recorder.all("azure-native:compute:VirtualMachineScaleSet")
+    assert [each.inputs["sku"]["capacity"] for each in scale_sets] == [2, 4]
+    names = [(each.type, each.name) for each in recorder.resources]
+    assert len(names) == len(set(names))
+
+
+def test_five_mistakes_are_five_sentences_and_register_nothing(pfx: Path) -> None:
+    bad = settings(
+        pfx,
+        region="",
+        warningPercent=95,
+        instances=17,
+        storageQuotaGB=0,
+        servicePort=0,
+    )
+    recorder = Recorder()
+    with pytest.raises(pulumi.RunError) as refused:
+        run(lambda: runpy.run_path(str(PROGRAM)) and None, recorder=recorder, config=bad)
+    sentences = str(refused.value).splitlines()
+    assert len(sentences) == 5
+    for key in ("region", "warningPercent", "instances", "storageQuotaGB", "servicePort"):
+        assert any(sentence.startswith(key) for sentence in sentences), key
+    assert recorder.resources == []
+
+
+def test_a_fqdn_in_the_azure_domain_needs_no_alias(tmp_path: Path) -> None:
+    fqdn = "clouddp1.westeurope.cloudapp.azure.com"
+    file = tmp_path / "azure.pfx"
+    file.write_bytes(make_pfx(fqdn, password=PASSWORD))
+    recorder = up(settings(file, dns={"mode": "manual"}))
+    assert recorder.exports["cnameRecord"] == ""
+    assert recorder.all("clouddp:index:Alias") == []
+    address = recorder.one("azure-native:network:PublicIPAddress").inputs
+    assert address["dnsSettings"]["domainNameLabel"] == "clouddp1"
+    assert any("needs no alias" in message for message in recorder.messages)
+
+
+def test_a_certificate_in_another_vault_leaves_a_placeholder_and_grants_the_role(
+    pfx: Path,
+) -> None:
+    vault = (
+        "/subscriptions/11111111-1111-4111-8111-111111111111/resourceGroups/pki"
+        "/providers/Microsoft.KeyVault/vaults/pki"
+    )
+    recorder = up(
+        settings(
+            pfx,
+            serviceFqdn="clouddp1.contoso.com",
+            certificate={
+                "keyVaultSecretId": "https://pki.vault.azure.net/secrets/clouddp1",
+                "keyVaultId": vault,
+            },
+        )
+    )
+    assert recorder.exports["certificateThumbprint"] == ""
+    service_settings = json.loads(
+        recorder.named("clouddp1-certificate-settings").inputs["properties"]["value"]
+    )
+    assert service_settings["certificate"] == {
+        "secretId": "https://pki.vault.azure.net/secrets/clouddp1",
+        "format": "pkcs12",
+    }
+    scopes = [
+        each.inputs["scope"] for each in recorder.all("azure-native:authorization:RoleAssignment")
+    ]
+    assert vault in scopes
+
+
+def test_another_subscription_gets_one_provider_that_all_share(pfx: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pfx"
+    other.write_bytes(make_pfx("clouddp2.contoso.com", password=PASSWORD))
+    subscription = "00000000-0000-4000-8000-000000000001"
+    recorder = up(
+        settings(
+            pfx,
+            certificate=None,
+            subscriptionId=subscription,
+            distributionPoints=[
+                {"certificate": {"pfxFile": str(file), "password": PASSWORD}}
+                for file in (pfx, other)
+            ],
+        )
+    )
+    provider = recorder.one("pulumi:providers:azure-native")
+    assert provider.inputs["subscriptionId"] == subscription
+    azure = [each for each in recorder.resources if each.type.startswith("azure-native:")]
+    assert azure
+    assert all(each.provider.startswith(provider.urn) for each in azure)
+
+
+def test_signing_in_to_another_subscription_than_the_settings_name_is_refused(pfx: Path) -> None:
+    wanted = "99999999-9999-4999-8999-999999999999"
+    with pytest.raises(Exception, match=f"subscriptionId is {wanted}, but the sign-in"):
+        up(settings(pfx, subscriptionId=wanted))
+
+
+def test_an_existing_resource_group_is_only_read(pfx: Path) -> None:
+    recorder = Recorder(answers={"azure-native:resources:getResourceGroup": {"name": "existing"}})
+    config = settings(pfx, resourceGroup="existing", useExistingResourceGroup=True)
+    run(lambda: runpy.run_path(str(PROGRAM)) and None, recorder=recorder, config=config)
+    assert recorder.all("azure-native:resources:ResourceGroup") == []
+    account = recorder.one("azure-native:storage:StorageAccount")
+    assert account.inputs["resourceGroupName"] == "existing"
