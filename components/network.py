@@ -82,9 +82,9 @@ class ServiceNetwork(pulumi.ComponentResource):
     ) -> None:
         super().__init__("clouddp:index:ServiceNetwork", name, None, opts)
         security_group = self._security_group(name, args)
-        virtual_network = self._virtual_network(name, args)
+        virtual_network = self._virtual_network(name, args, security_group)
         subnet = self._subnet(name, args, virtual_network, security_group)
-        address = self._address(name, args)
+        address = self._address(name, args, security_group)
         load_balancer = self._load_balancer(name, args, address)
 
         self.subnet_id = subnet.id
@@ -154,7 +154,9 @@ class ServiceNetwork(pulumi.ComponentResource):
             ),
         )
 
-    def _virtual_network(self, name: str, args: ServiceNetworkArgs) -> network.VirtualNetwork:
+    def _virtual_network(
+        self, name: str, args: ServiceNetworkArgs, security_group: network.NetworkSecurityGroup
+    ) -> network.VirtualNetwork:
         """The network without its subnet, which is a resource of its own, and never both.
 
         The provider carries subnets that it finds through each update of the network
@@ -169,6 +171,7 @@ class ServiceNetwork(pulumi.ComponentResource):
             address_space=network.AddressSpaceArgs(address_prefixes=[ADDRESS_SPACE]),
             opts=pulumi.ResourceOptions(
                 parent=self,
+                depends_on=_one_deletion_at_a_time(security_group),
                 # Azure refuses to move a network. (The provider knows, but says so by API version.)
                 replace_on_changes=["location"],
                 # The name is fixed.
@@ -212,7 +215,9 @@ class ServiceNetwork(pulumi.ComponentResource):
             ),
         )
 
-    def _address(self, name: str, args: ServiceNetworkArgs) -> network.PublicIPAddress:
+    def _address(
+        self, name: str, args: ServiceNetworkArgs, security_group: network.NetworkSecurityGroup
+    ) -> network.PublicIPAddress:
         return network.PublicIPAddress(
             f"{name}-address",
             public_ip_address_name=args["names"].of("address"),
@@ -236,6 +241,7 @@ class ServiceNetwork(pulumi.ComponentResource):
             zones=_ALL_ZONES if args["zones"] else None,
             opts=pulumi.ResourceOptions(
                 parent=self,
+                depends_on=_one_deletion_at_a_time(security_group),
                 # Azure refuses to change any of these; the provider does not know of the zones
                 # and of the allocation.
                 replace_on_changes=["location", "publicIPAllocationMethod", "sku", "zones"],
@@ -329,6 +335,16 @@ class ServiceNetwork(pulumi.ComponentResource):
                 delete_before_replace=True,
             ),
         )
+
+
+def _one_deletion_at_a_time(first: pulumi.Resource) -> list[pulumi.Resource]:
+    """Begins the replacement of everything, as for another region, with one resource.
+
+    Instances are to be gone before anything that they are attached to. The engine sees to that
+    for each resource that it replaces, but without this it would replace several at once, and of
+    these only one would wait for the instances.
+    """
+    return [first]
 
 
 def _inbound(

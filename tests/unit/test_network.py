@@ -226,6 +226,12 @@ def test_what_azure_refuses_to_change_is_replaced_and_the_old_one_goes_first() -
         assert found.delete_before_replace
 
 
+def test_a_replacement_of_everything_deletes_one_thing_after_the_other() -> None:
+    recorder = made()
+    for kind in ("VirtualNetwork", "PublicIPAddress"):
+        assert recorder.one(f"azure-native:network:{kind}").waits_for == {"dp-network-rules"}
+
+
 def test_the_subnet_is_big_enough_and_lies_in_the_network() -> None:
     recorder = made()
     space = recorder.one("azure-native:network:VirtualNetwork").inputs["addressSpace"]
