@@ -282,6 +282,8 @@ class Checker:
         if kind[0] == "r" and isinstance(value, dict):
             shape = self.schema["objects"][kind[1]]
             return self._known(((n, k[0]) for n, k in shape.items()), value, preview)
+        if preview and kind[0] == "m" and isinstance(value, list):
+            return UNKNOWN  # user-assigned identities: ids go in, and a map of them comes out
         return value
 
     def inputs_of(self, shape: Schema, outputs: Mapping[str, Any]) -> dict[str, Any]:
