@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/pulumi/pulumi/pkg/v3/codegen/python"
@@ -28,8 +29,8 @@ import (
 // exitErrorShown is the executor's exit code after an error that the user has seen already.
 const exitErrorShown = 32
 
-// interruptGrace is how long an interrupted program may take to end by itself.
-const interruptGrace = 5 * time.Second
+// grace is how long a program that was told to end may take for it.
+const grace = 5 * time.Second
 
 // findPlugins prints what each installed package says of the plug-in it needs. Reading the files
 // takes a tenth of the time that a list from pip takes, and this happens at every preview.
@@ -50,17 +51,17 @@ type languageHost struct {
 	tracing  string
 	engine   string
 
-	stopped     context.Context // done when this process ends
-	stop        context.CancelFunc
-	interrupted context.Context // done when the engine cancels what runs, or this process ends
-	interrupt   context.CancelFunc
+	stopped   context.Context // done when this process ends
+	stop      context.CancelFunc
+	cancelled context.Context // done when the engine cancels what runs, or this process ends
+	cancel    context.CancelFunc
 }
 
 func newLanguageHost(executor, tracing string, stopped context.Context, stop context.CancelFunc) *languageHost {
-	interrupted, interrupt := context.WithCancel(stopped)
+	cancelled, cancel := context.WithCancel(stopped)
 	return &languageHost{
 		executor: executor, tracing: tracing,
-		stopped: stopped, stop: stop, interrupted: interrupted, interrupt: interrupt,
+		stopped: stopped, stop: stop, cancelled: cancelled, cancel: cancel,
 	}
 }
 
@@ -81,7 +82,7 @@ func (host *languageHost) GetPluginInfo(context.Context, *emptypb.Empty) (*pulum
 }
 
 func (host *languageHost) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
-	host.interrupt()
+	host.cancel()
 	return &emptypb.Empty{}, nil
 }
 
@@ -174,9 +175,9 @@ func (host *languageHost) Run(
 	if request.AttachDebugger {
 		return nil, errors.New("attaching a debugger needs an official Pulumi CLI")
 	}
-	running, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(host.cancelled)
 	defer cancel()
-	defer context.AfterFunc(host.interrupted, cancel)()
+	defer context.AfterFunc(ctx, cancel)()
 
 	command, err := chain.Command(running, host.arguments(request)...)
 	if err != nil {
@@ -197,7 +198,7 @@ func (host *languageHost) Run(
 		return nil, err
 	}
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
-	interruptFirst(command)
+	terminateFirst(command)
 
 	err = command.Run()
 	var exit *exec.ExitError
@@ -259,7 +260,7 @@ func (host *languageHost) RunPlugin(
 	}
 	command.Dir = folder
 	command.Env = append(command.Environ(), request.Env...)
-	interruptFirst(command)
+	terminateFirst(command)
 
 	closer, stdout, stderr, err := rpcutil.MakeRunPluginStreams(server, false)
 	if err != nil {
@@ -409,10 +410,11 @@ func (host *languageHost) GeneratePackage(
 	return response, nil
 }
 
-// interruptFirst lets a program that is cancelled end by itself before it is killed.
-func interruptFirst(command *exec.Cmd) {
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = interruptGrace
+// terminateFirst lets a program that is cancelled end by itself before it is killed. The engine
+// cancels a program whose resource failed, too: an interrupt would add a traceback to that error.
+func terminateFirst(command *exec.Cmd) {
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = grace
 }
 
 // addEnvironment adds one variable that holds JSON to what the command starts with.

@@ -109,9 +109,8 @@ class SandboxedProgram:
     def unset(self, key: str) -> None:
         """Take a setting out of the stack file, if it is there."""
         *outer, last = f"clouddp:{key}".split(".")
-        with self._stack_file() as settings:
-            place = functools.reduce(lambda inner, name: inner.get(name, {}), outer, settings)
-            place.pop(last, None)
+        with self._stack_file() as place:
+            functools.reduce(lambda at, name: at.get(name, {}), outer, place).pop(last, None)
 
     @contextlib.contextmanager
     def _stack_file(self) -> Generator[dict[str, Any]]:

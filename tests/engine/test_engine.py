@@ -79,6 +79,24 @@ def test_a_refusal_shows_its_sentences_without_a_traceback(tiny: SandboxedProgra
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_a_resource_that_fails_shows_its_own_error_and_no_traceback(
+    tiny: SandboxedProgram,
+) -> None:
+    (tiny.root / "__main__.py").write_text(
+        textwrap.dedent("""
+            import pulumi
+            from pulumi_azure_native import dns
+            options = dict(zone_name="contoso.example", location="global")
+            zone = dns.Zone("zone", resource_group_name="missing", **options)
+            pulumi.export("zone", zone.id)
+        """)
+    )
+    done = tiny.up(check=False)
+    assert done.returncode != 0
+    assert "ResourceGroupNotFound" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_a_killed_engine_takes_its_language_host_and_program_along(tiny: SandboxedProgram) -> None:
     process = subprocess.Popen(
         [tiny.sandbox.engine / "pulumi", "preview", "--stack", "dev", "--non-interactive"],
@@ -199,7 +217,8 @@ def test_a_locked_stack_is_explained(tiny: SandboxedProgram) -> None:
     tiny.up()
     lock = tiny.sandbox.state / "backend/.pulumi/locks/organization/clouddp/dev/another.json"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text(json.dumps({"pid": 1, "username": "a", "hostname": "b", "timestamp": "now"}))
+    owner = {"pid": 1, "username": "a", "hostname": "b", "timestamp": "2026-01-02T03:04:05Z"}
+    lock.write_text(json.dumps(owner))
     with pytest.raises(Problem, match=r"pulumi cancel --yes --stack dev"):
         tiny.sandbox.watch_pulumi("destroy", "--yes", "--stack", "dev", "--non-interactive")
 
