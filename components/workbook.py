@@ -1,0 +1,449 @@
+"""The workbook: one picture that tells an operator whether all is well.
+
+Pure: it gives the text that Azure keeps. Its form follows ``schema/workbook.json`` and the
+workbooks of microsoft/Application-Insights-Workbooks: ``Notebook/1.0`` with text (type 1), queries
+(3), parameters (9) and metric charts (10).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from .alert_rules import BYTES_PER_GB, threshold_bytes
+
+VERSION = "Notebook/1.0"
+_SCHEMA = (
+    "https://github.com/Microsoft/Application-Insights-Workbooks/blob/master/schema/workbook.json"
+)
+_MILLISECONDS_PER_DAY = 24 * 60 * 60 * 1000
+_SPACE = uuid.UUID("1f9d5a0e-0d5c-5d0a-9d5f-6f1b7c1c2d11")
+"""For the ids of parameters: any fixed GUID does, so that the text never changes by itself."""
+
+# What the numbers of a workbook mean (there is no page that lists them all; each is in use so in
+# the workbooks named above).
+_TEXT, _QUERY, _PARAMETERS, _METRICS = 1, 3, 9, 10
+_OF_TIME, _OF_RESOURCE = 4, 5
+_LOGS = 0
+_LINES = 2
+_TOTAL, _AVERAGE = 1, 4
+_BY_THRESHOLD, _AS_TEXT, _BIG = 18, 1, 12
+_MEDIUM, _FITTING = 0, 3
+
+_WORKSPACE = "microsoft.operationalinsights/workspaces"
+_STORAGE = "microsoft.storage/storageaccounts"
+_BALANCER = "microsoft.network/loadbalancers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """What the workbook is about, all but the ids of resources."""
+
+    fqdn: str
+    description: str
+    table: str
+    storage_quota_gb: int
+    transfer_quota_gb: int
+    transfer_period_days: int
+    warning_percent: int
+    critical_percent: int
+    certificate_warning_days: int
+    instances: int
+    service_port: int
+
+
+def serialized(
+    picture: Picture, *, workspace_id: str, storage_account_id: str, load_balancer_id: str
+) -> str:
+    """The workbook as JSON. The same arguments always give the same text.
+
+    Args:
+        picture: quotas, thresholds and the table with the agents' rows.
+        workspace_id: id of the Log Analytics workspace with that table.
+        storage_account_id: id of the storage account.
+        load_balancer_id: id of the load balancer.
+    """
+    content = {
+        "version": VERSION,
+        "items": [
+            _text("heading", _heading(picture)),
+            _parameters(
+                _time_range(picture.transfer_period_days),
+                _resource("Workspace", _WORKSPACE, workspace_id),
+                _resource("StorageAccount", _STORAGE, storage_account_id),
+                _resource("LoadBalancer", _BALANCER, load_balancer_id),
+            ),
+            _tiles(picture),
+            _against_quota(
+                picture,
+                "transfer-quota",
+                f"Sent in {picture.transfer_period_days} days, against the quota (GB)",
+                "BytesSent",
+                picture.transfer_quota_gb,
+            ),
+            _against_quota(
+                picture,
+                "storage-quota",
+                "Stored, against the quota (GB)",
+                "BytesStored",
+                picture.storage_quota_gb,
+            ),
+            _by_day(
+                picture,
+                "bytes-by-day",
+                "Sent by day (GB)",
+                f"Sent = sum(BytesServed) / {BYTES_PER_GB}.0",
+                "barchart",
+            ),
+            _by_day(
+                picture,
+                "requests-by-day",
+                "Requests by day",
+                "FromCache = sum(CacheHits), FromStorage = sum(Requests) - sum(CacheHits)",
+                "barchart",
+            ),
+            _by_day(
+                picture,
+                "cache-hit-share",
+                "Answered from the cache (%)",
+                "CacheHits = iff(sum(Requests) == 0, real(null), "
+                "100.0 * sum(CacheHits) / sum(Requests))",
+                "linechart",
+            ),
+            _metrics(
+                "instances-healthy",
+                "Healthy instances and data path (%)",
+                _BALANCER,
+                "LoadBalancer",
+                ("DipAvailability", "", _AVERAGE),
+                ("VipAvailability", "", _AVERAGE),
+            ),
+            _instances(picture),
+            _top_content(picture),
+            _metrics(
+                "bytes-as-azure-counts",
+                f"Through the balancer on port {picture.service_port}, by direction (bytes)",
+                _BALANCER,
+                "LoadBalancer",
+                ("ByteCount", "", _TOTAL),
+                splitBy="Direction",
+                filters=[
+                    {
+                        "id": "1",
+                        "key": "FrontendPort",
+                        "operator": 0,
+                        "values": [str(picture.service_port)],
+                    }
+                ],
+            ),
+            _metrics(
+                "storage-as-azure-counts",
+                "Stored, as Azure counts it once a day (bytes)",
+                _STORAGE,
+                "StorageAccount",
+                ("UsedCapacity", "Capacity", _AVERAGE),
+            ),
+        ],
+        "fallbackResourceIds": ["azure monitor"],
+        "$schema": _SCHEMA,
+    }
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _heading(picture: Picture) -> str:
+    about = f"\n\n{picture.description}" if picture.description else ""
+    stopped = "" if picture.instances else "\n\n**Stopped**: the stack asks for no instance."
+    return (
+        f"## {picture.fqdn}{about}{stopped}\n\n"
+        f"Quotas: {picture.storage_quota_gb:,} GB of storage, {picture.transfer_quota_gb:,} GB of "
+        f"transfer in {picture.transfer_period_days} days; warning at "
+        f"{picture.warning_percent} %, critical at {picture.critical_percent} %. "
+        "All is well when every tile is green."
+    )
+
+
+def _tiles(picture: Picture) -> dict[str, Any]:
+    """One tile for each thing that may go wrong, with a colour that says whether it did."""
+    warning, critical = picture.warning_percent, picture.critical_percent
+    storage_bytes = picture.storage_quota_gb * BYTES_PER_GB
+    transfer_bytes = picture.transfer_quota_gb * BYTES_PER_GB
+    level = (
+        f"case(isnull(Percent), 'unknown', Percent >= {critical}, 'critical', "
+        f"Percent >= {warning}, 'warning', 'good')"
+    )
+    query = f"""
+let Newest = {picture.table} | summarize arg_max(TimeGenerated, *);
+let Recent = {picture.table} | where TimeGenerated > ago(30m);
+let Living = toscalar(Recent | summarize dcount(Instance));
+union
+(Newest
+| extend Percent = 100.0 * BytesSent / {transfer_bytes}
+| project Order = 1, Tile = 'Transfer used', Value = strcat(round(Percent, 1), ' %'),
+    Detail = strcat(round(BytesSent / {BYTES_PER_GB}.0, 1), ' of {picture.transfer_quota_gb} GB'),
+    Level = {level}),
+(Newest
+| extend Percent = 100.0 * BytesStored / {storage_bytes}
+| project Order = 2, Tile = 'Storage used', Value = strcat(round(Percent, 1), ' %'),
+    Detail = strcat(round(BytesStored / {BYTES_PER_GB}.0, 1), ' of {picture.storage_quota_gb} GB'),
+    Level = {level}),
+(Newest
+| project Order = 3, Tile = 'Certificate', Value = strcat(CertificateDaysLeft, ' days left'),
+    Detail = CertificateThumbprint,
+    Level = case(isnull(CertificateDaysLeft), 'unknown', CertificateDaysLeft < 0, 'critical',
+        CertificateDaysLeft <= {picture.certificate_warning_days}, 'warning', 'good')),
+(print Order = 4, Tile = 'Instances posting', Value = strcat(Living, ' of {picture.instances}'),
+    Detail = 'in the last half hour',
+    Level = case(Living >= {picture.instances}, 'good', Living == 0, 'critical', 'warning')),
+(Newest
+| project Order = 5, Tile = 'Content', Value = iff(Stopped, 'stopped', 'served'),
+    Detail = strcat('as of ', format_datetime(TimeGenerated, 'yyyy-MM-dd HH:mm'), ' UTC'),
+    Level = iff(Stopped, 'critical', 'good'))
+| sort by Order asc
+""".strip()
+    item = _query(
+        "all-is-well",
+        "Is all well?",
+        query,
+        "tiles",
+        size=_FITTING,
+        tileSettings={
+            "titleContent": {"columnMatch": "Tile", "formatter": _AS_TEXT},
+            "subtitleContent": {"columnMatch": "Detail", "formatter": _AS_TEXT},
+            "leftContent": {
+                "columnMatch": "Value",
+                "formatter": _BIG,
+                "formatOptions": {"palette": "none"},
+            },
+            "rightContent": {
+                "columnMatch": "Level",
+                "formatter": _BY_THRESHOLD,
+                "formatOptions": {
+                    "thresholdsOptions": "icons",
+                    "thresholdsGrid": [
+                        _look("good", "success"),
+                        _look("warning", "2"),
+                        _look("critical", "4"),
+                        {"operator": "Default", "representation": "unknown", "text": ""},
+                    ],
+                },
+            },
+            "showBorder": True,
+            "sortCriteriaField": "Order",
+            "sortOrderField": 1,
+            "size": "auto",
+        },
+    )
+    # The newest row, whatever time range the charts are set to.
+    del item["content"]["timeContextFromParameter"]
+    item["content"]["timeContext"] = {"durationMs": 2 * _MILLISECONDS_PER_DAY}
+    return item
+
+
+def _against_quota(
+    picture: Picture, name: str, title: str, column: str, quota_gb: int
+) -> dict[str, Any]:
+    warning = threshold_bytes(quota_gb, picture.warning_percent) / BYTES_PER_GB
+    critical = threshold_bytes(quota_gb, picture.critical_percent) / BYTES_PER_GB
+    query = (
+        f"{picture.table}\n"
+        f"| summarize Used = max({column}) / {BYTES_PER_GB}.0 "
+        "by bin(TimeGenerated, {TimeRange:grain})\n"
+        f"| extend Warning = {warning}, Critical = {critical}, Quota = {float(quota_gb)}\n"
+        "| sort by TimeGenerated asc"
+    )
+    return _query(
+        name,
+        title,
+        query,
+        "linechart",
+        width="50",
+        chartSettings={
+            "showLegend": True,
+            "ySettings": {"min": 0},
+            "seriesLabelSettings": [
+                {"seriesName": "Used", "color": "blue"},
+                {"seriesName": "Warning", "color": "yellow"},
+                {"seriesName": "Critical", "color": "redBright"},
+                {"seriesName": "Quota", "color": "gray"},
+            ],
+        },
+    )
+
+
+def _by_day(
+    picture: Picture, name: str, title: str, figures: str, visualization: str
+) -> dict[str, Any]:
+    query = (
+        f"{picture.table}\n"
+        f"| summarize {figures} by bin(TimeGenerated, 1d)\n"
+        "| sort by TimeGenerated asc"
+    )
+    return _query(
+        name,
+        title,
+        query,
+        visualization,
+        width="33",
+        chartSettings={"showLegend": True, "ySettings": {"min": 0}},
+    )
+
+
+def _instances(picture: Picture) -> dict[str, Any]:
+    query = (
+        f"{picture.table}\n"
+        "| summarize arg_max(TimeGenerated, *) by Instance\n"
+        "| project Instance, Posted = TimeGenerated, CertificateDaysLeft, CertificateThumbprint, "
+        "Stopped\n"
+        "| sort by Posted desc"
+    )
+    return _query("instances", "What each instance posted last", query, "table", width="50")
+
+
+def _top_content(picture: Picture) -> dict[str, Any]:
+    query = (
+        f"{picture.table}\n"
+        "| mv-expand Content = TopContent\n"
+        "| summarize GB = round(sum(tolong(Content.bytes)) / "
+        f"{BYTES_PER_GB}.0, 2), Requests = sum(tolong(Content.requests)) "
+        "by Path = tostring(Content.path)\n"
+        "| where isnotempty(Path)\n"
+        "| top 10 by GB desc"
+    )
+    return _query("top-content", "Top content", query, "table", width="50")
+
+
+def _look(level: str, icon: str) -> dict[str, str]:
+    return {"operator": "==", "thresholdValue": level, "representation": icon, "text": ""}
+
+
+def _text(name: str, markdown: str) -> dict[str, Any]:
+    return {"type": _TEXT, "content": {"json": markdown}, "name": name}
+
+
+def _parameters(*parameters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": _PARAMETERS,
+        "content": {
+            "version": "KqlParameterItem/1.0",
+            "parameters": list(parameters),
+            "style": "pills",
+            "queryType": _LOGS,
+            "resourceType": _WORKSPACE,
+        },
+        "name": "parameters",
+    }
+
+
+def _parameter(name: str, kind: int, value: object, settings: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid5(_SPACE, name)),
+        "version": "KqlParameterItem/1.0",
+        "name": name,
+        "type": kind,
+        "isRequired": True,
+        "value": value,
+        "typeSettings": settings,
+    }
+
+
+def _time_range(period_days: int) -> dict[str, Any]:
+    days = sorted({1, 7, 30, 90, period_days})
+    parameter = _parameter(
+        "TimeRange",
+        _OF_TIME,
+        {"durationMs": period_days * _MILLISECONDS_PER_DAY},
+        {
+            "selectableValues": [{"durationMs": each * _MILLISECONDS_PER_DAY} for each in days],
+            "allowCustom": True,
+        },
+    )
+    return {**parameter, "label": "Time range"}
+
+
+def _resource(name: str, kind: str, resource_id: str) -> dict[str, Any]:
+    parameter = _parameter(
+        name,
+        _OF_RESOURCE,
+        resource_id,
+        {"resourceTypeFilter": {kind: True}, "additionalResourceOptions": []},
+    )
+    return {**parameter, "isHiddenWhenLocked": True}
+
+
+def _query(
+    name: str,
+    title: str,
+    query: str,
+    visualization: str,
+    *,
+    size: int = _MEDIUM,
+    width: str | None = None,
+    **settings: object,
+) -> dict[str, Any]:
+    return {
+        "type": _QUERY,
+        "content": {
+            "version": "KqlItem/1.0",
+            "query": query,
+            "size": size,
+            "title": title,
+            "noDataMessage": "No instance has posted a row yet.",
+            "timeContextFromParameter": "TimeRange",
+            "queryType": _LOGS,
+            "resourceType": _WORKSPACE,
+            "crossComponentResources": ["{Workspace}"],
+            "visualization": visualization,
+            **settings,
+        },
+        "name": name,
+        **({"customWidth": width} if width else {}),
+    }
+
+
+def _metrics(
+    name: str,
+    title: str,
+    kind: str,
+    parameter: str,
+    *metrics: tuple[str, str, int],
+    **of_each: object,
+) -> dict[str, Any]:
+    """A chart of platform metrics, each given by name, category and aggregation.
+
+    Args:
+        name: the item's name.
+        title: what stands above the chart.
+        kind: type of the resource.
+        parameter: the parameter that holds its id.
+        metrics: what is drawn.
+        of_each: further properties of each metric.
+    """
+    return {
+        "type": _METRICS,
+        "content": {
+            "version": "MetricsItem/2.0",
+            "chartId": f"workbook{uuid.uuid5(_SPACE, name)}",
+            "size": _MEDIUM,
+            "title": title,
+            "chartType": _LINES,
+            "resourceType": kind,
+            "metricScope": 0,
+            "resourceParameter": parameter,
+            "resourceIds": [f"{{{parameter}}}"],
+            "timeContextFromParameter": "TimeRange",
+            "timeContext": {"durationMs": 0},
+            "metrics": [
+                {
+                    "namespace": kind,
+                    "metric": f"{kind}-{category}-{metric}",
+                    "aggregation": aggregation,
+                    **of_each,
+                }
+                for metric, category, aggregation in metrics
+            ],
+        },
+        "name": name,
+        "customWidth": "50",
+    }

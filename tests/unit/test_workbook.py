@@ -1,0 +1,221 @@
+"""The workbook: valid, the same for the same settings, and about everything that may go wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.usage_table import COLUMNS
+from components.workbook import Picture, serialized
+
+PICTURE = Picture(
+    fqdn="clouddp1.contoso.com",
+    description="Content for laptops",
+    table="clouddp1abc234_CL",
+    storage_quota_gb=2000,
+    transfer_quota_gb=10_000,
+    transfer_period_days=30,
+    warning_percent=50,
+    critical_percent=90,
+    certificate_warning_days=45,
+    instances=2,
+    service_port=8443,
+)
+WORKSPACE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.OperationalInsights/workspaces/w"
+ACCOUNT = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/a"
+BALANCER = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/loadBalancers/b"
+
+TEXT, QUERY, PARAMETERS, METRICS = 1, 3, 9, 10
+
+
+def text(**changed: Any) -> str:
+    return serialized(
+        replace(PICTURE, **changed),
+        workspace_id=WORKSPACE,
+        storage_account_id=ACCOUNT,
+        load_balancer_id=BALANCER,
+    )
+
+
+def items(**changed: Any) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in json.loads(text(**changed))["items"]}
+
+
+def queries(**changed: Any) -> dict[str, str]:
+    return {
+        name: each["content"]["query"]
+        for name, each in items(**changed).items()
+        if each["type"] == QUERY
+    }
+
+
+def test_it_has_the_form_that_the_portal_reads() -> None:
+    workbook = json.loads(text())
+    assert workbook.keys() == {"version", "items", "fallbackResourceIds", "$schema"}
+    assert workbook["version"] == "Notebook/1.0"
+    assert workbook["fallbackResourceIds"] == ["azure monitor"]
+    versions = {each["type"]: each["content"].get("version") for each in workbook["items"]}
+    assert versions == {
+        TEXT: None,
+        PARAMETERS: "KqlParameterItem/1.0",
+        QUERY: "KqlItem/1.0",
+        METRICS: "MetricsItem/2.0",
+    }
+
+
+def test_the_same_settings_give_the_same_text() -> None:
+    assert text() == text()
+    assert text(instances=3) != text()
+
+
+def test_every_item_has_a_name_of_its_own() -> None:
+    names = [each["name"] for each in json.loads(text())["items"]]
+    assert len(set(names)) == len(names)
+
+
+def test_it_draws_all_that_an_operator_asks_for() -> None:
+    assert items().keys() == {
+        "heading",
+        "parameters",
+        "all-is-well",
+        "transfer-quota",
+        "storage-quota",
+        "bytes-by-day",
+        "requests-by-day",
+        "cache-hit-share",
+        "instances-healthy",
+        "instances",
+        "top-content",
+        "bytes-as-azure-counts",
+        "storage-as-azure-counts",
+    }
+
+
+def test_ids_of_resources_are_parameters_that_the_reader_does_not_see() -> None:
+    parameters = {each["name"]: each for each in items()["parameters"]["content"]["parameters"]}
+    assert {name: each["value"] for name, each in parameters.items() if name != "TimeRange"} == {
+        "Workspace": WORKSPACE,
+        "StorageAccount": ACCOUNT,
+        "LoadBalancer": BALANCER,
+    }
+    hidden = {name for name, each in parameters.items() if each.get("isHiddenWhenLocked")}
+    assert hidden == {"Workspace", "StorageAccount", "LoadBalancer"}
+    assert len({each["id"] for each in parameters.values()}) == len(parameters)
+    for resource in (WORKSPACE, ACCOUNT, BALANCER):
+        assert text().count(resource) == 1
+
+
+def test_every_query_reads_the_workspace_and_names_only_columns_that_exist() -> None:
+    columns = {each.name for each in COLUMNS}
+    for each in items().values():
+        if each["type"] == QUERY:
+            assert each["content"]["crossComponentResources"] == ["{Workspace}"]
+    read = {
+        column
+        for query in queries().values()
+        for column in columns | {"NoSuchColumn"}
+        if column in query
+    }
+    assert read == columns - {"TransferPercent", "StoragePercent"}
+    assert all(query.count(PICTURE.table) >= 1 for query in queries().values())
+
+
+@pytest.mark.parametrize(
+    ("chart", "column", "warning", "critical", "quota"),
+    [
+        ("transfer-quota", "BytesSent", 5000.0, 9000.0, 10_000.0),
+        ("storage-quota", "BytesStored", 1000.0, 1800.0, 2000.0),
+    ],
+)
+def test_use_is_drawn_with_the_lines_of_both_thresholds_and_the_quota(
+    chart: str, column: str, warning: float, critical: float, quota: float
+) -> None:
+    query = queries()[chart]
+    assert (
+        f"Used = max({column}) / 1000000000.0 by bin(TimeGenerated, {{TimeRange:grain}})" in query
+    )
+    assert f"Warning = {warning}, Critical = {critical}, Quota = {quota}" in query
+    assert items()[chart]["content"]["visualization"] == "linechart"
+
+
+def test_the_charts_begin_with_the_transfer_period() -> None:
+    time_range = items(transfer_period_days=14)["parameters"]["content"]["parameters"][0]
+    day = 24 * 60 * 60 * 1000
+    assert time_range["value"] == {"durationMs": 14 * day}
+    assert {"durationMs": 14 * day} in time_range["typeSettings"]["selectableValues"]
+
+
+def test_the_tiles_turn_at_the_thresholds_of_the_settings() -> None:
+    query = queries(warning_percent=40, critical_percent=80, instances=3)["all-is-well"]
+    assert query.count("Percent >= 80, 'critical', Percent >= 40, 'warning', 'good'") == 2
+    assert "CertificateDaysLeft <= 45, 'warning'" in query
+    assert "Living >= 3, 'good', Living == 0, 'critical', 'warning'" in query
+    assert "100.0 * BytesSent / 10000000000000" in query
+    assert "100.0 * BytesStored / 2000000000000" in query
+
+
+def test_the_tiles_show_the_newest_row_whatever_the_charts_show() -> None:
+    content = items()["all-is-well"]["content"]
+    assert "timeContextFromParameter" not in content
+    assert content["timeContext"]["durationMs"] > 0
+
+
+def test_the_shares_of_a_day_without_requests_are_not_a_division_by_zero() -> None:
+    assert "iff(sum(Requests) == 0, real(null)," in queries()["cache-hit-share"]
+
+
+def test_metrics_are_those_of_the_balancer_and_of_the_account() -> None:
+    drawn = {
+        name: [each["metric"] for each in item["content"]["metrics"]]
+        for name, item in items().items()
+        if item["type"] == METRICS
+    }
+    assert drawn == {
+        "instances-healthy": [
+            "microsoft.network/loadbalancers--DipAvailability",
+            "microsoft.network/loadbalancers--VipAvailability",
+        ],
+        "bytes-as-azure-counts": ["microsoft.network/loadbalancers--ByteCount"],
+        "storage-as-azure-counts": ["microsoft.storage/storageaccounts-Capacity-UsedCapacity"],
+    }
+
+
+def test_bytes_are_added_up_and_shares_are_averaged() -> None:
+    total, average = 1, 4
+    drawn = {
+        each["metric"].rpartition("-")[2]: each["aggregation"]
+        for item in items().values()
+        if item["type"] == METRICS
+        for each in item["content"]["metrics"]
+    }
+    assert drawn == {
+        "DipAvailability": average,
+        "VipAvailability": average,
+        "ByteCount": total,
+        "UsedCapacity": average,
+    }
+
+
+def test_bytes_through_the_balancer_are_those_of_the_service_by_direction() -> None:
+    (metric,) = items()["bytes-as-azure-counts"]["content"]["metrics"]
+    assert metric["splitBy"] == "Direction"
+    assert [(each["key"], each["values"]) for each in metric["filters"]] == [
+        ("FrontendPort", ["8443"])
+    ]
+
+
+def test_the_heading_says_what_it_is_about_and_whether_it_is_stopped() -> None:
+    running = items()["heading"]["content"]["json"]
+    assert "clouddp1.contoso.com" in running
+    assert "Content for laptops" in running
+    assert "2,000 GB of storage, 10,000 GB of transfer in 30 days" in running
+    assert "Stopped" not in running
+    assert "**Stopped**" in items(instances=0)["heading"]["content"]["json"]
+
+
+def test_a_description_in_any_script_or_with_quotes_stays_as_it_is() -> None:
+    description = 'Für "alle", 日本 {TimeRange} \\'
+    assert description in items(description=description)["heading"]["content"]["json"]
