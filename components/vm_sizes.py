@@ -82,7 +82,8 @@ def trusted_launch_instead(vm_size: str) -> str | None:
     if "p" in size.features:
         return f"Standard_{size.family}{size.number}{size.features}_v6"
     family = "E" if size.family in ("EC", "M") else "D"
-    vcpus = _VCPUS_OF_DV2.get(size.number, 2) if size.family in ("D", "DS") else size.number
+    counted = size.family in ("D", "DS") and size.version < 3  # later numbers are vCPUs
+    vcpus = _VCPUS_OF_DV2.get(size.number, 2) if counted else size.number
     offered = next((n for n in _VCPUS_ON_OFFER if n >= vcpus), _VCPUS_ON_OFFER[-1])
     if size.family == "D" and size.version == 3:
         return f"Standard_D{offered}s_v3"

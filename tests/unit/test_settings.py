@@ -160,7 +160,7 @@ def test_absolute_paths_are_left_as_they_are() -> None:
 
 
 def test_the_cloud_follows_the_provider() -> None:
-    changed = {"region": "US Gov Virginia", "cloud": "usgovernment"}
+    changed: dict[str, Any] = {"region": "US Gov Virginia", "cloud": "usgovernment"}
     (entry,) = loaded_all(azure={"environment": "usgovernment"}, **changed)
     assert entry.names.site_fqdn.endswith(".usgovvirginia.cloudapp.usgovcloudapi.net")
     (entry,) = loaded_all(environment={"ARM_ENVIRONMENT": "AzureUSGovernment"}, **changed)
@@ -377,7 +377,7 @@ def test_what_would_move_a_terminals_cursor_never_reaches_it() -> None:
 
 # Secrets
 
-SECRETS = {
+SECRETS: dict[str, Any] = {
     "certificate": {"pfxFile": "cdp1.pfx", "password": "s3cret-password"},
     "access": {"tokenKey": "s3cret-key", "previousTokenKey": 53, "tokenkey": "s3cret-too"},
     "alertWebhooks": ["http://hooks.contoso.com/s3cret"],
@@ -419,9 +419,9 @@ def test_secrets_are_kept_out_of_what_a_debugger_or_log_prints() -> None:
 def test_settings_cannot_be_changed_afterwards() -> None:
     entry = loaded()
     with pytest.raises(ValidationError):
-        entry.instances = 3  # type: ignore[misc]
+        entry.instances = 3  # ty: ignore[invalid-assignment]
     with pytest.raises(ValidationError):
-        entry.access.anonymous = True  # type: ignore[misc]
+        entry.access.anonymous = True  # ty: ignore[invalid-assignment]
 
 
 # Warnings
