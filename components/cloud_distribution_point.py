@@ -120,6 +120,7 @@ class CloudDistributionPoint(pulumi.ComponentResource):
                 "cloud": cloud,
                 "subnet_id": network.subnet_id,
                 "backend_pool_id": network.backend_pool_id,
+                "attached_to": network.attachments,
                 "service_port": args.service_port,
                 "instances": args.instances,
                 "vm_size": args.vm_size,
