@@ -5,7 +5,8 @@ issue threads that quote replies); those marked UNSURE are worded after the docu
 """
 
 # ruff: noqa: S105 (a type token is no password)
-# fmt: off (what Azure says stays on the lines where it is read; one fact to a few lines)
+# Laid out by hand: one fact to as few lines as can be read.
+# fmt: off
 from __future__ import annotations
 
 import base64
@@ -65,8 +66,7 @@ def value(obj: Any, path: str, default: Any = None) -> Any:
 def minutes(duration: str) -> float:
     """An ISO 8601 duration ("PT1H30M", "P1D") in minutes; -1 when it is none."""
     match = re.fullmatch(
-        r"P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", str(duration)
-    )
+        r"P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", str(duration))
     if match is None:
         return -1
     days, hours, mins, seconds = (int(part or 0) for part in match.groups())
@@ -92,31 +92,21 @@ def common(put: Put) -> None:
     tags = put.new.get("tags") or {}
     limit, longest = (15, 256) if put.token == "keyvault:Secret" else (50, 512)
     longest = 128 if put.token == "storage:StorageAccount" else longest
-    put.need(
-        len(tags) <= limit,
-        "TooManyTags",  # UNSURE: code
-        f"The resource has {len(tags)} tags, and at most {limit} are allowed.",
-    )
+    put.need(len(tags) <= limit, "TooManyTags",  # UNSURE: code
+             f"The resource has {len(tags)} tags, and at most {limit} are allowed.")
     for name, text in tags.items():
-        put.need(
-            len(name) <= longest and len(text) <= 256,
-            "TagTooLong",  # UNSURE: code
-            f"The tag '{name[:40]}' is too long: names may have {longest} characters, values 256.",
-        )
-        put.need(
-            not re.search(r"[<>%&\\?/\x00-\x1f]", name),
-            "InvalidTagNameCharacters",
-            f"The tag names '{name}' have reserved characters '<,>,%,&,\\,?,/' or control"
-            " characters.",
-        )
+        put.need(len(name) <= longest and len(text) <= 256, "TagTooLong",  # UNSURE: code
+            f"The tag '{name[:40]}' is too long: names may have {longest} characters, values 256."
+            )
+        put.need(not re.search(r"[<>%&\\?/\x00-\x1f]", name), "InvalidTagNameCharacters",
+                 f"The tag names '{name}' have reserved characters '<,>,%,&,\\,?,/' or control"
+                 " characters.")
     zones = put.new.get("zones")
     if zones and not (put.location in ZONED and set(zones) <= {"1", "2", "3"}):
-        put.refuse(
-            "AvailabilityZoneNotSupported",
-            f"The zone(s) '{','.join(zones)}' for resource '{put.name}' is not supported."
-            f" The supported zones for location '{put.location}' are"
-            f" '{'1,2,3' if put.location in ZONED else ''}'",
-        )
+        put.refuse("AvailabilityZoneNotSupported",
+                   f"The zone(s) '{','.join(zones)}' for resource '{put.name}' is not supported."
+                   f" The supported zones for location '{put.location}' are"
+                   f" '{'1,2,3' if put.location in ZONED else ''}'")
 
 
 def deletable(cloud: Cloud, resource_id: str, body: dict[str, Any] | None) -> None:
@@ -130,16 +120,11 @@ def deletable(cloud: Cloud, resource_id: str, body: dict[str, Any] | None) -> No
     vault = cloud.get(match.group(1))
     if vault is None:
         cloud.refuse("", f"dial tcp: lookup {match.group(2)}.vault.azure.net: no such host", 0)
-    elif body and (
-        value(vault[2], "properties.networkAcls.defaultAction") == "Deny"
-        or value(vault[2], "properties.publicNetworkAccess") == "Disabled"
-    ):
-        cloud.refuse(
-            "Forbidden",
-            "Client address is not authorized and caller is not a trusted service."
-            f" Vault: {match.group(2)};location={vault[2].get('location')}",
-            403,
-        )
+    elif body and (value(vault[2], "properties.networkAcls.defaultAction") == "Deny"
+                   or value(vault[2], "properties.publicNetworkAccess") == "Disabled"):
+        cloud.refuse("Forbidden",
+                     "Client address is not authorized and caller is not a trusted service."
+                     f" Vault: {match.group(2)};location={vault[2].get('location')}", 403)
 
 
 # Network
@@ -152,34 +137,24 @@ def _ranges(put: Put, subnet: dict[str, Any]) -> list[ipaddress.IPv4Network]:
 
 
 def _subnets(put: Put, network: dict[str, Any], subnets: dict[str, dict[str, Any]]) -> None:
-    spaces = [
-        _network(put, p, "InvalidAddressPrefixFormat", f"Address prefix {p} is not valid.")
-        for p in values(network, "addressSpace.addressPrefixes[]")
-    ]
+    spaces = [_network(put, p, "InvalidAddressPrefixFormat", f"Address prefix {p} is not valid.")
+              for p in values(network, "addressSpace.addressPrefixes[]")]
     taken: list[tuple[str, ipaddress.IPv4Network]] = []
     for name, subnet in subnets.items():
         for own in _ranges(put, {**subnet, "name": name}):
-            put.need(
-                any(own.subnet_of(space) for space in spaces),
-                "NetcfgInvalidSubnet",
-                f"Subnet '{name}' is not valid in virtual network.",
-            )
-            put.need(
-                not any(own.overlaps(other) for _, other in taken),
-                "NetcfgSubnetRangesOverlap",
-                f"Subnet '{name}' is not valid because its IP address range overlaps with that"
-                " of an existing subnet in virtual network.",
-            )
+            put.need(any(own.subnet_of(space) for space in spaces), "NetcfgInvalidSubnet",
+                     f"Subnet '{name}' is not valid in virtual network.")
+            put.need(not any(own.overlaps(other) for _, other in taken),
+                     "NetcfgSubnetRangesOverlap",
+                     f"Subnet '{name}' is not valid because its IP address range overlaps with that"
+                     " of an existing subnet in virtual network.")
             taken.append((name, own))
 
 
 @_check("network:VirtualNetwork")
 def _virtual_network(put: Put) -> None:
-    put.need(
-        bool(value(put.new, "addressSpace.addressPrefixes")),
-        "InvalidRequestFormat",
-        "A virtual network needs at least one address prefix in addressSpace.",
-    )
+    put.need(bool(value(put.new, "addressSpace.addressPrefixes")), "InvalidRequestFormat",
+             "A virtual network needs at least one address prefix in addressSpace.")
     if "subnets" in put.new:
         names = list(values(put.new, "subnets[].name"))
         put.need(not _twice(names), "InvalidRequestFormat", "Subnet names must be unique.")
@@ -202,157 +177,109 @@ def _security_group(put: Put) -> None:
     seen: dict[tuple[Any, Any], str] = {}
     for rule in put.new.get("securityRules") or ():
         name, priority = str(rule.get("name")), rule.get("priority")
-        put.need(
-            isinstance(priority, int) and 100 <= priority <= 4096,
-            "SecurityRuleInvalidPriority",
-            f"Security rule {name} has invalid Priority {priority}. Value should be between"
-            " 100 and 4096.",
-        )
+        put.need(isinstance(priority, int) and 100 <= priority <= 4096,
+                 "SecurityRuleInvalidPriority",
+                 f"Security rule {name} has invalid Priority {priority}. Value should be between"
+                 " 100 and 4096.")
         other = seen.setdefault((priority, rule.get("direction")), name)
-        put.need(
-            other == name,
-            "SecurityRuleConflict",
-            f"Security rule {name} conflicts with rule {other}. Rules cannot have the same"
-            f" Priority and Direction. Value provided: {priority}.",
-        )
+        put.need(other == name, "SecurityRuleConflict",
+                 f"Security rule {name} conflicts with rule {other}. Rules cannot have the same"
+                 f" Priority and Direction. Value provided: {priority}.")
         for port in filter(
-            None, (rule.get("destinationPortRange"), *(rule.get("destinationPortRanges") or ()))
-        ):
+            None, (rule.get("destinationPortRange"), *(rule.get("destinationPortRanges") or ()))):
             low, _, high = str(port).partition("-")
-            put.need(
-                port == "*"
-                or (
-                    low.isdigit()
-                    and (high or low).isdigit()
-                    and int(low) <= int(high or low) <= 65535
-                ),
-                "SecurityRuleInvalidPortRange",
-                f"Security rule has invalid Port range. Value provided: {port}. Value should"
-                " be an integer OR integer range with '-' delimiter. Valid range 0-65535.",
-            )
+            put.need(port == "*" or (low.isdigit() and (high or low).isdigit()
+                                     and int(low) <= int(high or low) <= 65535),
+                     "SecurityRuleInvalidPortRange",
+                     f"Security rule has invalid Port range. Value provided: {port}. Value should"
+                     " be an integer OR integer range with '-' delimiter. Valid range 0-65535.")
 
 
 @_check("network:PublicIPAddress")
 def _public_ip(put: Put) -> None:
     standard = value(put.new, "sku.name", "Basic") == "Standard"
     # Retired 2025-09-30 (Azure updates, "Basic SKU public IPs").
-    put.need(
-        standard,
-        "IPv4BasicSkuPublicIpCountLimitReached",
-        "Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription"
-        " in this region.",
-    )
-    put.need(
-        put.new.get("publicIPAllocationMethod") == "Static",
-        "StandardSkuPublicIPAddressMustHaveStaticAllocation",  # UNSURE: code
-        f"Standard sku publicIp {put.id} must have AllocationMethod set to Static.",
-    )
+    put.need(standard, "IPv4BasicSkuPublicIpCountLimitReached",
+             "Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription"
+             " in this region.")
+    put.need(put.new.get("publicIPAllocationMethod") == "Static",
+             "StandardSkuPublicIPAddressMustHaveStaticAllocation",  # UNSURE: code
+             f"Standard sku publicIp {put.id} must have AllocationMethod set to Static.")
     label = value(put.new, "dnsSettings.domainNameLabel")
     if label is not None:
-        put.need(
-            bool(re.fullmatch(r"[a-z][a-z0-9-]{1,61}[a-z0-9]", label)),
-            "InvalidDomainNameLabel",
-            f"The domain name label {label} is invalid. It must conform to the following"
-            " regular expression: ^[a-z][a-z0-9-]{1,61}[a-z0-9]$.",
-        )
+        put.need(bool(re.fullmatch(r"[a-z][a-z0-9-]{1,61}[a-z0-9]", label)),
+                 "InvalidDomainNameLabel",
+                 f"The domain name label {label} is invalid. It must conform to the following"
+                 " regular expression: ^[a-z][a-z0-9-]{1,61}[a-z0-9]$.")
         words = ("microsoft", "windows", "azure", "xbox", "login", "bing", "skype", "hotmail")
-        put.need(
-            not any(word in label for word in words),
-            "DomainNameLabelReserved",
-            f"The domain name label {label} is reserved and cannot be used.",
-        )
+        put.need(not any(word in label for word in words), "DomainNameLabelReserved",
+                 f"The domain name label {label} is reserved and cannot be used.")
         fqdn = f"{label}.{put.location}.{put.suffixes['vm']}"
         put.extra["dnsSettings"] = {**put.new["dnsSettings"], "fqdn": fqdn}
     used = {body.get("ipAddress") for _, body in put.cloud.all("network:PublicIPAddress")}
     prefix = put.cloud.setting("virtual_ips", "203.0.113.")
     free = (f"{prefix}{n}" for n in range(10, 250))
     put.extra["ipAddress"] = (put.old or {}).get("ipAddress") or next(
-        (address for address in free if address not in used), f"{prefix}250"
-    )
+        (address for address in free if address not in used), f"{prefix}250")
     put.extra["idleTimeoutInMinutes"] = put.new.get("idleTimeoutInMinutes", 4)
 
 
 @_check("network:LoadBalancer")
 def _load_balancer(put: Put) -> None:
     sku = value(put.new, "sku.name", "Basic")
-    put.need(
-        sku != "Basic",
-        "BasicSkuLoadBalancerCreationNotAllowed",  # UNSURE: code
-        "Basic SKU load balancers are retired: use the Standard SKU.",
-    )
+    put.need(sku != "Basic", "BasicSkuLoadBalancerCreationNotAllowed",  # UNSURE: code
+             "Basic SKU load balancers are retired: use the Standard SKU.")
     for address in values(put.new, "frontendIPConfigurations[].publicIPAddress.id"):
         found = put.cloud.get(address)
         theirs = value(found[2], "sku.name", "Basic") if found else sku
-        put.need(
-            theirs == sku,
-            "PublicIPAndLBSkuDoNotMatch",
-            f"{sku} sku load balancer {put.id} cannot reference {theirs} sku publicIP {address}.",
-        )
-    for kind in (
-        "frontendIPConfigurations",
-        "backendAddressPools",
-        "loadBalancingRules",
-        "probes",
-        "outboundRules",
-    ):
+        put.need(theirs == sku, "PublicIPAndLBSkuDoNotMatch",
+            f"{sku} sku load balancer {put.id} cannot reference {theirs} sku publicIP {address}.")
+    for kind in ("frontendIPConfigurations", "backendAddressPools", "loadBalancingRules",
+                 "probes", "outboundRules"):
         twice = _twice(values(put.new, f"{kind}[].name"))
-        put.need(
-            not twice,
-            "DuplicateResourceName",
-            f"Resource {put.id} has two child resources with the same name ({twice}).",
-        )
+        put.need(not twice, "DuplicateResourceName",
+                 f"Resource {put.id} has two child resources with the same name ({twice}).")
     for frontend in put.new.get("frontendIPConfigurations") or ():
-        put.need(
-            "publicIPAddress" in frontend or "subnet" in frontend,
-            "FrontendIPConfigurationMustHaveSubnetOrPublicIP",  # UNSURE: code
-            f"Frontend IP configuration {frontend.get('name')} needs a subnet or a public IP.",
-        )
+        put.need("publicIPAddress" in frontend or "subnet" in frontend,
+                 "FrontendIPConfigurationMustHaveSubnetOrPublicIP",  # UNSURE: code
+                 f"Frontend IP configuration {frontend.get('name')} needs a subnet or a public IP."
+                 )
     for probe in put.new.get("probes") or ():
         _probe(put, probe)
     outbound = [
-        str(i).lower() for i in values(put.new, "outboundRules[].frontendIPConfigurations[].id")
-    ]
+        str(i).lower() for i in values(put.new, "outboundRules[].frontendIPConfigurations[].id")]
     for rule in put.new.get("loadBalancingRules") or ():
         frontend = str(value(rule, "frontendIPConfiguration.id", "")).lower()
-        put.need(
-            frontend not in outbound or rule.get("disableOutboundSnat") is True,
-            "LoadBalancingRuleMustDisableSNATSinceSameFrontendIPConfigurationIs"
-            "ReferencedByOutboundRule",
-            f"Load balancing rule {put.id}/loadBalancingRules/{rule.get('name')} must disable"
-            " SNAT since same frontend IP configuration is referenced by outbound rule.",
-        )
+        put.need(frontend not in outbound or rule.get("disableOutboundSnat") is True,
+                 "LoadBalancingRuleMustDisableSNATSinceSameFrontendIPConfigurationIs"
+                 "ReferencedByOutboundRule",
+                 f"Load balancing rule {put.id}/loadBalancingRules/{rule.get('name')} must disable"
+                 " SNAT since same frontend IP configuration is referenced by outbound rule.")
         _within(put, rule, "idleTimeoutInMinutes", 4, 100)
         for port in ("frontendPort", "backendPort"):
             _within(put, rule, port, 0, 65535)
     for rule in put.new.get("outboundRules") or ():
         _within(put, rule, "idleTimeoutInMinutes", 4, 120)
         ports = rule.get("allocatedOutboundPorts") or 0
-        put.need(
-            ports % 8 == 0 and 0 <= ports <= 64000,
-            "InvalidAllocatedOutboundPorts",  # UNSURE
-            f"The outbound rule {rule.get('name')} allocates {ports} ports; it must be a"
-            " multiple of 8 up to 64000.",
-        )
+        put.need(ports % 8 == 0 and 0 <= ports <= 64000,
+                 "InvalidAllocatedOutboundPorts",  # UNSURE
+                 f"The outbound rule {rule.get('name')} allocates {ports} ports; it must be a"
+                 " multiple of 8 up to 64000.")
     _kept_for_scale_sets(put)
 
 
 def _within(put: Put, holder: dict[str, Any], name: str, low: int, high: int) -> None:
     number = holder.get(name)
-    put.need(
-        number is None or low <= number <= high,
-        "InvalidPropertyValue",  # UNSURE: code
-        f"'{name}' of '{holder.get('name')}' is {number}; it must be between {low} and {high}.",
-    )
+    put.need(number is None or low <= number <= high, "InvalidPropertyValue",  # UNSURE: code
+             f"'{name}' of '{holder.get('name')}' is {number}; it must be between {low} and {high}."
+             )
 
 
 def _probe(put: Put, probe: dict[str, Any]) -> None:
     name, protocol = probe.get("name"), str(probe.get("protocol")).lower()
     path = probe.get("requestPath")
-    put.need(
-        (path is not None) == (protocol in ("http", "https")),
-        "InvalidProbeRequestPath",
-        f"Probe {name}: requestPath must be set for Http and Https probes, and only there.",
-    )
+    put.need((path is not None) == (protocol in ("http", "https")), "InvalidProbeRequestPath",
+             f"Probe {name}: requestPath must be set for Http and Https probes, and only there.")
     _within(put, probe, "intervalInSeconds", 5, 2147483646)
     _within(put, probe, "port", 1, 65535)
 
@@ -368,26 +295,17 @@ def _kept_for_scale_sets(put: Put) -> None:
         kept = {str(name).lower() for name in values(put.new, f"{kind}[].name")}
         for name in {str(n).lower() for n in values(put.old, f"{kind}[].name")} - kept:
             users = put.cloud.users(f"{put.key}/{kind}/{name}")
-            put.need(
-                not users,
-                "CannotRemoveRuleUsedByProbeUsedByVMSS"
-                if kind == "probes"
-                else "InUseBackendAddressPoolCannotBeDeleted",  # UNSURE: code
-                f"{kind}/{name} is in use by virtual machine scale set {users[:1]} and cannot"
-                f" be removed from load balancer {put.id}.",
-            )
+            put.need(not users, "CannotRemoveRuleUsedByProbeUsedByVMSS" if kind == "probes"
+                     else "InUseBackendAddressPoolCannotBeDeleted",  # UNSURE: code
+                     f"{kind}/{name} is in use by virtual machine scale set {users[:1]} and cannot"
+                     f" be removed from load balancer {put.id}.")
     for rule in put.old.get("loadBalancingRules") or ():
         probe = str(value(rule, "probe.id", "")).lower()
-        if (
-            probe
-            and put.cloud.users(probe)
-            and rule not in (put.new.get("loadBalancingRules") or ())
-        ):
-            put.refuse(
-                "CannotModifyRuleUsedByProbeUsedByVMSS",
-                f"Load balancing rule {rule.get('name')} cannot be modified because it is"
-                f" used as health probe by VM scale set {put.cloud.users(probe)[0]}.",
-            )
+        if (probe and put.cloud.users(probe)
+            and rule not in (put.new.get("loadBalancingRules") or ())):
+            put.refuse("CannotModifyRuleUsedByProbeUsedByVMSS",
+                       f"Load balancing rule {rule.get('name')} cannot be modified because it is"
+                       f" used as health probe by VM scale set {put.cloud.users(probe)[0]}.")
 
 
 # Compute
@@ -399,11 +317,8 @@ _HEALTH = ("applicationhealthlinux", "applicationhealthwindows")
 @_check("compute:VirtualMachineScaleSet")
 def _scale_set(put: Put) -> None:
     capacity = value(put.new, "sku.capacity", 0)
-    put.need(
-        0 <= capacity <= 1000,
-        "InvalidParameter",
-        f"The value {capacity} of parameter sku.capacity is not between 0 and 1000.",
-    )
+    put.need(0 <= capacity <= 1000, "InvalidParameter",
+             f"The value {capacity} of parameter sku.capacity is not between 0 and 1000.")
     profile = value(put.new, "virtualMachineProfile", {})
     _image_and_size(put, profile)
     _login(put, value(profile, "osProfile", {}))
@@ -411,26 +326,15 @@ def _scale_set(put: Put) -> None:
     _extensions(put, extensions)
     healthy = [e for e in extensions if str(e.get("type")).lower() in _HEALTH]
     probe = value(profile, "networkProfile.healthProbe.id")
-    put.need(
-        not (healthy and probe),
-        "InvalidParameter",  # UNSURE: text
-        "Only one of a load balancer health probe and an application health extension may be"
-        " given for the virtual machine scale set.",
-    )
+    put.need(not (healthy and probe), "InvalidParameter",  # UNSURE: text
+             "Only one of a load balancer health probe and an application health extension may be"
+             " given for the virtual machine scale set.")
     if probe:
-        pools = list(
-            values(
-                profile,
-                "networkProfile.networkInterfaceConfigurations[]"
-                ".ipConfigurations[].loadBalancerBackendAddressPools[].id",
-            )
-        )
-        put.need(
-            bool(pools),
-            "CannotUseHealthProbeWithoutLoadBalancing",
-            f"VM scale set {put.id} cannot use probe {probe} as a HealthProbe without load"
-            " balancing rules that reference it and one of its backend pools.",
-        )
+        pools = list(values(profile, "networkProfile.networkInterfaceConfigurations[]"
+                            ".ipConfigurations[].loadBalancerBackendAddressPools[].id"))
+        put.need(bool(pools), "CannotUseHealthProbeWithoutLoadBalancing",
+                 f"VM scale set {put.id} cannot use probe {probe} as a HealthProbe without load"
+                 " balancing rules that reference it and one of its backend pools.")
     _upgrades(put, healthy=bool(healthy or probe))
 
 
@@ -438,93 +342,59 @@ def _image_and_size(put: Put, profile: dict[str, Any]) -> None:
     size = str(value(put.new, "sku.name", ""))
     family = next((row for row in SIZES if re.fullmatch(row[0], size)), None)
     if family is None:
-        put.refuse(
-            "InvalidParameter",
-            f"The value {size} provided for the VM size is not valid. The valid sizes in the"
-            " current region are: Standard_D2s_v5, Standard_D2ps_v6, Standard_B2s, ...",
-        )
+        put.refuse("InvalidParameter",
+                   f"The value {size} provided for the VM size is not valid. The valid sizes in the"
+                   " current region are: Standard_D2s_v5, Standard_D2ps_v6, Standard_B2s, ...")
     _, architecture, trusted = family
     image = value(profile, "storageProfile.imageReference", {})
     wanted = (image.get("publisher"), image.get("offer"), image.get("sku"))
     known = IMAGES.get(tuple(str(part).lower() for part in wanted))  # type: ignore[arg-type]
     if "id" not in image and known is None:
-        put.refuse(
-            "PlatformImageNotFound",
-            f"The platform image '{':'.join(map(str, wanted))}:{image.get('version')}' is"
-            " not available. Verify that all fields in the storage profile are correct.",
-            404,
-        )
+        put.refuse("PlatformImageNotFound",
+                   f"The platform image '{':'.join(map(str, wanted))}:{image.get('version')}' is"
+                   " not available. Verify that all fields in the storage profile are correct.",
+                   404)
     its_architecture, generation2, listed = known or (architecture, True, True)
-    put.need(
-        its_architecture == architecture,
-        "BadRequest",
-        f"Cannot create a VM of size '{size}' because this VM size only supports a CPU"
-        f" Architecture of '{architecture}', but an image or disk with CPU Architecture"
-        f" '{its_architecture}' was given. Please check that the CPU Architecture of the image"
-        " or disk is compatible with that of the VM size.",
-    )
+    put.need(its_architecture == architecture, "BadRequest",
+             f"Cannot create a VM of size '{size}' because this VM size only supports a CPU"
+             f" Architecture of '{architecture}', but an image or disk with CPU Architecture"
+             f" '{its_architecture}' was given. Please check that the CPU Architecture of the image"
+             " or disk is compatible with that of the VM size.")
     if value(profile, "securityProfile.securityType") == "TrustedLaunch":
-        put.need(
-            trusted,
-            "BadRequest",
-            f"The VM size '{size}' is not supported for creation of VMs with 'TrustedLaunch'"
-            " security type.",
-        )
-        put.need(
-            generation2,
-            "BadRequest",
-            "The provided image is not supported for 'TrustedLaunch' security type: only"
-            " Generation 2 images are.",
-        )
+        put.need(trusted, "BadRequest",
+                 f"The VM size '{size}' is not supported for creation of VMs with 'TrustedLaunch'"
+                 " security type.")
+        put.need(generation2, "BadRequest",
+                 "The provided image is not supported for 'TrustedLaunch' security type: only"
+                 " Generation 2 images are.")
     automatic = value(put.new, "upgradePolicy.automaticOSUpgradePolicy.enableAutomaticOSUpgrade")
     if automatic:
-        put.need(
-            listed,
-            "BadRequest",
-            "Automatic OS Upgrade cannot be enabled on virtualMachineScaleSets configured with"
-            " a Platform Image.",
-        )
-        put.need(
-            image.get("version") == "latest" or "id" in image,
-            "BadRequest",
-            "Automatic OS Upgrade needs the image version 'latest'.",
-        )  # UNSURE: text
+        put.need(listed, "BadRequest",
+                 "Automatic OS Upgrade cannot be enabled on virtualMachineScaleSets configured with"
+                 " a Platform Image.")
+        put.need(image.get("version") == "latest" or "id" in image, "BadRequest",
+                 "Automatic OS Upgrade needs the image version 'latest'.")  # UNSURE: text
 
 
 def _login(put: Put, profile: dict[str, Any]) -> None:
-    put.need(
-        str(profile.get("adminUsername")).lower()
-        not in ("root", "admin", "administrator", "user", "guest", "test", "none"),
-        "InvalidParameter",
-        "The Admin Username specified is not allowed.",
-    )
+    put.need(str(profile.get("adminUsername")).lower()
+             not in ("root", "admin", "administrator", "user", "guest", "test", "none"),
+             "InvalidParameter", "The Admin Username specified is not allowed.")
     keys = list(values(profile, "linuxConfiguration.ssh.publicKeys[]"))
-    put.need(
-        bool(keys or profile.get("adminPassword")),
-        "InvalidParameter",
-        "Authentication using either SSH or by user name and password must be enabled in Linux"
-        " profile.",
-    )
+    put.need(bool(keys or profile.get("adminPassword")), "InvalidParameter",
+             "Authentication using either SSH or by user name and password must be enabled in Linux"
+             " profile.")
     home = f"/home/{profile.get('adminUsername')}/.ssh/authorized_keys"
     for key in keys:
-        put.need(
-            key.get("path") == home,
-            "InvalidParameter",
-            "Destination path for SSH public keys is currently limited to its default value"
-            f" {home} due to a known issue in Linux provisioning agent.",
-        )
-        put.need(
-            _is_ssh_key(str(key.get("keyData"))),
-            "InvalidParameter",
-            "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid.",
-        )
+        put.need(key.get("path") == home, "InvalidParameter",
+                 "Destination path for SSH public keys is currently limited to its default value"
+                 f" {home} due to a known issue in Linux provisioning agent.")
+        put.need(_is_ssh_key(str(key.get("keyData"))), "InvalidParameter",
+                 "The value of parameter linuxConfiguration.ssh.publicKeys.keyData is invalid.")
     data = profile.get("customData")
-    put.need(
-        data is None or (_decoded(data) is not None and len(data) <= 87380),
-        "InvalidParameter",
-        "Custom data in OSProfile must be in Base64 encoding and with a"
-        " maximum length of 87380 characters.",
-    )
+    put.need(data is None or (_decoded(data) is not None and len(data) <= 87380),
+             "InvalidParameter", "Custom data in OSProfile must be in Base64 encoding and with a"
+             " maximum length of 87380 characters.")
 
 
 def _decoded(text: str) -> bytes | None:
@@ -547,53 +417,40 @@ def _extensions(put: Put, extensions: list[dict[str, Any]]) -> None:
     waits = {str(e.get("name")): list(e.get("provisionAfterExtensions") or ()) for e in extensions}
     for name, befores in waits.items():
         for before in befores:
-            put.need(
-                before in names,
-                "InvalidParameter",  # UNSURE: text
-                f"The extension '{name}' is to be provisioned after '{before}', which the"
-                " scale set does not have.",
-            )
+            put.need(before in names, "InvalidParameter",  # UNSURE: text
+                     f"The extension '{name}' is to be provisioned after '{before}', which the"
+                     " scale set does not have.")
     done: set[str] = set()
     while ready := {n for n, befores in waits.items() if n not in done and set(befores) <= done}:
         done |= ready
-    put.need(
-        len(done) == len(waits),
-        "InvalidParameter",
-        "The extensions wait for each other in a circle.",
-    )  # UNSURE: text
+    put.need(len(done) == len(waits), "InvalidParameter",
+             "The extensions wait for each other in a circle.")  # UNSURE: text
     for extension in extensions:
         kind = str(extension.get("type")).lower()
         if kind == "customscript":
             _custom_script(put, extension)
         elif kind in _HEALTH:
             settings = extension.get("settings") or {}
-            put.need(
-                "protocol" in settings
-                and ("requestPath" in settings or settings["protocol"] == "tcp"),
-                "InvalidParameter",  # UNSURE: text
-                "The application health extension needs protocol, port and requestPath in its"
-                " settings.",
-            )
+            put.need("protocol" in settings
+                     and ("requestPath" in settings or settings["protocol"] == "tcp"),
+                     "InvalidParameter",  # UNSURE: text
+                     "The application health extension needs protocol, port and requestPath in its"
+                     " settings.")
 
 
 def _custom_script(put: Put, extension: dict[str, Any]) -> None:
     """MicrosoftDocs/azure-compute-docs virtual-machines/extensions/custom-script-linux.md."""
     both = [extension.get("settings") or {}, extension.get("protectedSettings") or {}]
     given = [part for part in both for name in ("commandToExecute", "script") if name in part]
-    put.need(
-        len(given) == 1,
-        "VMExtensionProvisioningError",
-        "CustomScript needs exactly one of commandToExecute and script, in exactly one of"
-        " settings and protectedSettings.",
-    )
+    put.need(len(given) == 1, "VMExtensionProvisioningError",
+             "CustomScript needs exactly one of commandToExecute and script, in exactly one of"
+             " settings and protectedSettings.")
     script = next((part["script"] for part in both if "script" in part), None)
     if script is not None:
         plain = _decoded(str(script))
-        put.need(
-            plain is not None and len(str(script)) <= 256 * 1024,
-            "VMExtensionProvisioningError",
-            "CustomScript: 'script' must be base64, gzipped or not, of at most 256 KB.",
-        )
+        put.need(plain is not None and len(str(script)) <= 256 * 1024,
+                 "VMExtensionProvisioningError",
+                 "CustomScript: 'script' must be base64, gzipped or not, of at most 256 KB.")
         if plain and plain[:2] == b"\x1f\x8b":
             try:
                 gzip.decompress(plain)
@@ -604,51 +461,30 @@ def _custom_script(put: Put, extension: dict[str, Any]) -> None:
 def _upgrades(put: Put, *, healthy: bool) -> None:
     policy = put.new.get("upgradePolicy") or {}
     automatic = value(policy, "automaticOSUpgradePolicy.enableAutomaticOSUpgrade")
-    put.need(
-        healthy or policy.get("mode") != "Rolling",
-        "BadRequest",
-        "Rolling Upgrade mode is not supported for this Virtual Machine Scale Set because a"
-        " health probe or health extension was not provided.",
-    )
-    put.need(
-        healthy or not automatic,
-        "BadRequest",
-        "Automatic OS Upgrade is not supported for this Virtual Machine Scale Set because a"
-        " health probe or health extension was not specified.",
-    )
-    for name, low in (
-        ("maxBatchInstancePercent", 5),
-        ("maxUnhealthyInstancePercent", 5),
-        ("maxUnhealthyUpgradedInstancePercent", 0),
-    ):
+    put.need(healthy or policy.get("mode") != "Rolling", "BadRequest",
+             "Rolling Upgrade mode is not supported for this Virtual Machine Scale Set because a"
+             " health probe or health extension was not provided.")
+    put.need(healthy or not automatic, "BadRequest",
+             "Automatic OS Upgrade is not supported for this Virtual Machine Scale Set because a"
+             " health probe or health extension was not specified.")
+    for name, low in (("maxBatchInstancePercent", 5), ("maxUnhealthyInstancePercent", 5),
+                      ("maxUnhealthyUpgradedInstancePercent", 0)):
         percent = value(policy, f"rollingUpgradePolicy.{name}", 20)
-        put.need(
-            low <= percent <= 100,
-            "InvalidParameter",
-            f"The value of parameter rollingUpgradePolicy.{name} is out of range. The value"
-            f" must be between '{low}' and '100', inclusive.",
-        )
+        put.need(low <= percent <= 100, "InvalidParameter",
+                 f"The value of parameter rollingUpgradePolicy.{name} is out of range. The value"
+                 f" must be between '{low}' and '100', inclusive.")
     pause = value(policy, "rollingUpgradePolicy.pauseTimeBetweenBatches", "PT0S")
-    put.need(
-        minutes(pause) >= 0,
-        "InvalidParameter",
-        f"The value '{pause}' of pauseTimeBetweenBatches is not an ISO 8601 duration.",
-    )
+    put.need(minutes(pause) >= 0, "InvalidParameter",
+             f"The value '{pause}' of pauseTimeBetweenBatches is not an ISO 8601 duration.")
     repairs = put.new.get("automaticRepairsPolicy") or {}
     if repairs.get("enabled"):
-        put.need(
-            healthy,
-            "BadRequest",
-            "Automatic repairs not supported for this Virtual Machine Scale Set because a"
-            " health probe or health extension was not provided.",
-        )
+        put.need(healthy, "BadRequest",
+                 "Automatic repairs not supported for this Virtual Machine Scale Set because a"
+                 " health probe or health extension was not provided.")
         grace = repairs.get("gracePeriod", "PT10M")
-        put.need(
-            10 <= minutes(grace) <= 90,
-            "InvalidParameter",
-            f"The value '{grace}' of automaticRepairsPolicy.gracePeriod is invalid. The valid"
-            " range is between PT10M and PT90M.",
-        )
+        put.need(10 <= minutes(grace) <= 90, "InvalidParameter",
+                 f"The value '{grace}' of automaticRepairsPolicy.gracePeriod is invalid. The valid"
+                 " range is between PT10M and PT90M.")
 
 
 # Storage
@@ -662,31 +498,24 @@ def _firewall(put: Put, rules: dict[str, Any], service: str, id_of: str, address
         subnet_id = str(rule.get(id_of))
         found = put.cloud.get(subnet_id)
         if found is None:
-            put.refuse(
-                "NetworkAclsValidationFailure",
-                "Validation of network acls failure: SubnetsNotProvisioned:Cannot proceed"
-                f" with operation because subnets {subnet_id.rpartition('/')[2]} of the"
-                f" virtual network {subnet_id.rsplit('/', 2)[0]} are not provisioned."
-                " They are in Failed state..",
-            )
+            put.refuse("NetworkAclsValidationFailure",
+                       "Validation of network acls failure: SubnetsNotProvisioned:Cannot proceed"
+                       f" with operation because subnets {subnet_id.rpartition('/')[2]} of the"
+                       f" virtual network {subnet_id.rsplit('/', 2)[0]} are not provisioned."
+                       " They are in Failed state..")
         points = [
             str(p).removesuffix(".Global") for p in values(found[2], "serviceEndpoints[].service")
-        ]
-        put.need(
-            service in points,
-            "NetworkAclsValidationFailure",
-            "Validation of network acls failure: SubnetsHaveNoServiceEndpointsConfigured:"
-            f"Subnets {subnet_id.rpartition('/')[2]} of virtual network"
-            f" {subnet_id.rsplit('/', 2)[0]} do not have ServiceEndpoints for {service}"
-            f" resources configured. Add {service} to subnet's ServiceEndpoints collection"
-            f" before trying to ACL {service} resources to these subnets..",
-        )
+            ]
+        put.need(service in points, "NetworkAclsValidationFailure",
+                 "Validation of network acls failure: SubnetsHaveNoServiceEndpointsConfigured:"
+                 f"Subnets {subnet_id.rpartition('/')[2]} of virtual network"
+                 f" {subnet_id.rsplit('/', 2)[0]} do not have ServiceEndpoints for {service}"
+                 f" resources configured. Add {service} to subnet's ServiceEndpoints collection"
+                 f" before trying to ACL {service} resources to these subnets..")
         put.also.add(subnet_id.lower())
     for address in values(rules, f"ipRules[].{address_of}"):
-        text = (
-            "Values for request parameters are invalid: networkAcls.ipRule[*].value. For more"
-            " information, see - https://aka.ms/storagenetworkruleset"
-        )
+        text = ("Values for request parameters are invalid: networkAcls.ipRule[*].value. For more"
+                " information, see - https://aka.ms/storagenetworkruleset")
         network = _network(put, address, "InvalidValuesForRequestParameters", text)
         small = service == "Microsoft.Storage" and "/" in address and network.prefixlen > 30
         own = any(network.overlaps(private) for private in _PRIVATE)
@@ -696,25 +525,15 @@ def _firewall(put: Put, rules: dict[str, Any], service: str, id_of: str, address
 @_check("storage:StorageAccount")
 def _storage_account(put: Put) -> None:
     sku, kind = str(value(put.new, "sku.name")), str(put.new.get("kind"))
-    put.need(
-        sku.startswith("Standard") or kind != "BlobStorage",
-        "InvalidValuesForRequestParameters",
-        "Values for request parameters are invalid: sku.",
-    )
+    put.need(sku.startswith("Standard") or kind != "BlobStorage",
+             "InvalidValuesForRequestParameters",
+             "Values for request parameters are invalid: sku.")
     was = value(put.old, "sku.name", sku)
     zonal = any("ZRS" in each or each.startswith("Premium") for each in (was, sku))
-    put.need(
-        was == sku or not zonal,
-        "InvalidAccountTypeChange",  # UNSURE: code
-        f"Storage account sku cannot be updated from {was} to {sku}.",
-    )
-    _firewall(
-        put,
-        put.new.get("networkRuleSet") or {},
-        "Microsoft.Storage",
-        "virtualNetworkResourceId",
-        "iPAddressOrRange",
-    )
+    put.need(was == sku or not zonal, "InvalidAccountTypeChange",  # UNSURE: code
+             f"Storage account sku cannot be updated from {was} to {sku}.")
+    _firewall(put, put.new.get("networkRuleSet") or {}, "Microsoft.Storage",
+              "virtualNetworkResourceId", "iPAddressOrRange")
 
 
 @_check("storage:BlobServiceProperties")
@@ -722,24 +541,19 @@ def _blob_service(put: Put) -> None:
     for name in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
         policy = put.new.get(name) or {}
         days = policy.get("days")
-        put.need(
-            not policy.get("enabled") or (days is not None and 1 <= days <= 365),
-            "InvalidXmlNodeValue",
-            f"The value for one of the XML nodes is not in the correct format: {name}.days is"
-            f" {days}, and must be between 1 and 365.",
-        )
+        put.need(not policy.get("enabled") or (days is not None and 1 <= days <= 365),
+                 "InvalidXmlNodeValue",
+                 f"The value for one of the XML nodes is not in the correct format: {name}.days is"
+                 f" {days}, and must be between 1 and 365.")
 
 
 @_check("storage:BlobContainer")
 def _container(put: Put) -> None:
     account = put.cloud.get(put.id.partition("/blobServices/")[0])
     public = put.new.get("publicAccess", "None") != "None"
-    put.need(
-        not public or value(account and account[2], "allowBlobPublicAccess", False),
-        "PublicAccessNotPermitted",
-        "Public access is not permitted on this storage account.",
-        409,
-    )
+    put.need(not public or value(account and account[2], "allowBlobPublicAccess", False),
+             "PublicAccessNotPermitted",
+             "Public access is not permitted on this storage account.", 409)
 
 
 # Authorization
@@ -748,52 +562,36 @@ def _container(put: Put) -> None:
 @_check("authorization:RoleAssignment")
 def _role_assignment(put: Put) -> None:
     role = str(put.new["roleDefinitionId"]).lower().rpartition("/")[2]
-    put.need(
-        role in ROLES and "/roledefinitions/" in put.new["roleDefinitionId"].lower(),
-        "RoleDefinitionDoesNotExist",
-        f"The specified role definition with ID '{role}' does not exist.",
-    )
+    put.need(role in ROLES and "/roledefinitions/" in put.new["roleDefinitionId"].lower(),
+             "RoleDefinitionDoesNotExist",
+             f"The specified role definition with ID '{role}' does not exist.")
     principal = str(put.new["principalId"])
     said = put.new.get("principalType") or "User"
     identities = put.cloud.all("managedidentity:UserAssignedIdentity")
     ours = any(body.get("principalId") == principal for _, body in identities)
     there = ours or principal not in put.cloud.setting("absent_principals", "")
-    put.need(
-        bool(re.fullmatch(r"[0-9a-f-]{36}", principal)),
-        "InvalidPrincipalId",
-        f"The principal ID '{principal}' is not valid. Principal ID must be a GUID.",
-    )
-    put.need(
-        there and (not ours or said == "ServicePrincipal"),
-        "PrincipalNotFound",
-        f"Principal {principal.replace('-', '')} does not exist in the directory. Check that"
-        " you have the correct principal ID. If you are creating this principal and then"
-        " immediately assigning a role, this error might be related to a replication delay."
-        " In this case, set the role assignment principalType property to a value, such as"
-        " ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype",
-    )
+    put.need(bool(re.fullmatch(r"[0-9a-f-]{36}", principal)), "InvalidPrincipalId",
+             f"The principal ID '{principal}' is not valid. Principal ID must be a GUID.")
+    put.need(there and (not ours or said == "ServicePrincipal"), "PrincipalNotFound",
+             f"Principal {principal.replace('-', '')} does not exist in the directory. Check that"
+             " you have the correct principal ID. If you are creating this principal and then"
+             " immediately assigning a role, this error might be related to a replication delay."
+             " In this case, set the role assignment principalType property to a value, such as"
+             " ServicePrincipal, User, or Group.  See https://aka.ms/docs-principaltype")
     scope = str(put.new["scope"]).strip("/").lower()
     for each, body in put.cloud.all("authorization:RoleAssignment"):
         if each.lower() == put.key:
             continue
-        put.need(
-            each.rpartition("/")[2].lower() != put.name.lower(),
+        put.need(each.rpartition("/")[2].lower() != put.name.lower(),
             "RoleAssignmentUpdateNotPermitted",
             "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
-            409,
-        )
-        same = (
-            str(body["principalId"]) == principal
-            and str(body["scope"]).strip("/").lower() == scope
-            and str(body["roleDefinitionId"]).lower().endswith(role)
-        )
-        put.need(
-            not same,
-            "RoleAssignmentExists",
-            "The role assignment already exists. The ID of the existing role assignment is"
-            f" {each.rpartition('/')[2].replace('-', '')}.",
-            409,
-        )
+            409)
+        same = (str(body["principalId"]) == principal
+                and str(body["scope"]).strip("/").lower() == scope
+                and str(body["roleDefinitionId"]).lower().endswith(role))
+        put.need(not same, "RoleAssignmentExists",
+                 "The role assignment already exists. The ID of the existing role assignment is"
+                 f" {each.rpartition('/')[2].replace('-', '')}.", 409)
 
 
 # Key Vault
@@ -802,41 +600,23 @@ def _role_assignment(put: Put) -> None:
 @_check("keyvault:Vault")
 def _vault(put: Put) -> None:
     properties = put.new["properties"]
-    put.need(
-        properties.get("enablePurgeProtection") is not False,
-        "BadRequest",
-        'The property "enablePurgeProtection" cannot be set to false. Enabling the purge'
-        " protection for a vault is an irreversible action.",
-    )
-    put.need(
-        properties.get("enableSoftDelete") is not False,
-        "BadRequest",
-        'The property "enableSoftDelete" can be set to false only for creating new vault.'
-        " Enabling the 'soft delete' functionality is an irreversible action.",
-    )
+    put.need(properties.get("enablePurgeProtection") is not False, "BadRequest",
+             'The property "enablePurgeProtection" cannot be set to false. Enabling the purge'
+             " protection for a vault is an irreversible action.")
+    put.need(properties.get("enableSoftDelete") is not False, "BadRequest",
+             'The property "enableSoftDelete" can be set to false only for creating new vault.'
+             " Enabling the 'soft delete' functionality is an irreversible action.")
     days = properties.get("softDeleteRetentionInDays", 90)
-    put.need(
-        7 <= days <= 90,
-        "BadRequest",
-        f'The property "softDeleteRetentionInDays" is {days} and must be between 7 and 90.',
-    )
-    put.need(
-        str(value(properties, "sku.family")) == "A",
-        "BadRequest",
-        "The parameter sku.family is invalid.",
-    )
+    put.need(7 <= days <= 90, "BadRequest",
+             f'The property "softDeleteRetentionInDays" is {days} and must be between 7 and 90.')
+    put.need(str(value(properties, "sku.family")) == "A", "BadRequest",
+             "The parameter sku.family is invalid.")
     was = value(put.old, "properties.tenantId", properties.get("tenantId"))
-    put.need(
-        was == properties.get("tenantId"),
-        "VaultTenantChange",  # UNSURE: code
-        "The tenant of a vault cannot be changed in an update.",
-    )
+    put.need(was == properties.get("tenantId"), "VaultTenantChange",  # UNSURE: code
+             "The tenant of a vault cannot be changed in an update.")
     rbac = properties.get("enableRbacAuthorization")
-    put.need(
-        bool(rbac) or "accessPolicies" in properties or put.old is not None,
-        "BadRequest",
-        "The parameter accessPolicies is not specified.",
-    )
+    put.need(bool(rbac) or "accessPolicies" in properties or put.old is not None, "BadRequest",
+             "The parameter accessPolicies is not specified.")
     _firewall(put, properties.get("networkAcls") or {}, "Microsoft.KeyVault", "id", "value")
 
 
@@ -844,36 +624,17 @@ def _vault(put: Put) -> None:
 def _secret(put: Put) -> None:
     properties = put.new["properties"]
     text = str(properties.get("value") or "")
-    put.need(
-        len(text.encode()) <= 25600,
-        "BadParameter",  # UNSURE: text
-        "The value of the secret is too long: at most 25600 bytes are allowed.",
-    )
+    put.need(len(text.encode()) <= 25600, "BadParameter",  # UNSURE: text
+             "The value of the secret is too long: at most 25600 bytes are allowed.")
     put.need(bool(text) or put.old is not None, "BadParameter", "The secret has no value.")
-    put.need(
-        len(str(properties.get("contentType") or "")) <= 255,
-        "BadParameter",
-        "contentType may have at most 255 characters.",
-    )
+    put.need(len(str(properties.get("contentType") or "")) <= 255, "BadParameter",
+             "contentType may have at most 255 characters.")
 
 
 # DNS
 
-_RECORDS = (
-    "A",
-    "AAAA",
-    "CAA",
-    "CNAME",
-    "DS",
-    "MX",
-    "NAPTR",
-    "NS",
-    "PTR",
-    "SOA",
-    "SRV",
-    "TLSA",
-    "TXT",
-)
+_RECORDS = ("A", "AAAA", "CAA", "CNAME", "DS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "TLSA",
+            "TXT")
 
 
 @_check("dns:RecordSet")
@@ -881,38 +642,23 @@ def _record(put: Put) -> None:
     kind, name = str(put.new["recordType"]).upper(), put.name
     put.need(kind in _RECORDS, "BadRequest", f"The record type '{kind}' is not supported.")
     field = {"CNAME": "cnameRecord", "SOA": "soaRecord"}.get(kind, f"{kind.lower()}Records")
-    put.need(
-        bool(put.new.get(field) or put.new.get("targetResource")),
-        "BadRequest",
-        f"The '{kind}' record set '{name}' has no records.",
-    )
-    put.need(
-        kind != "CNAME" or name != "@",
-        "BadRequest",
-        "CNAME records are not permitted at the zone apex.",
-    )
+    put.need(bool(put.new.get(field) or put.new.get("targetResource")), "BadRequest",
+             f"The '{kind}' record set '{name}' has no records.")
+    put.need(kind != "CNAME" or name != "@", "BadRequest",
+             "CNAME records are not permitted at the zone apex.")
     ttl = put.new.get("ttl", 3600)
-    put.need(
-        1 <= ttl <= 2147483647,
-        "BadRequest",
-        f"The TTL {ttl} is invalid: it must be between 1 and 2147483647.",
-    )
+    put.need(1 <= ttl <= 2147483647, "BadRequest",
+             f"The TTL {ttl} is invalid: it must be between 1 and 2147483647.")
     target = value(put.new, "cnameRecord.cname")
-    put.need(
-        target is None or bool(re.fullmatch(r"([\w-]{1,63}\.)*[\w-]{1,63}\.?", target)),
-        "BadRequest",
-        f"The domain name '{target}' is invalid.",
-    )
+    put.need(target is None or bool(re.fullmatch(r"([\w-]{1,63}\.)*[\w-]{1,63}\.?", target)),
+             "BadRequest", f"The domain name '{target}' is invalid.")
     zone = put.id.rsplit("/", 2)[0]
     for each, _ in put.cloud.all("dns:RecordSet", zone):
         other, theirs = each.rsplit("/", 2)[1:]
         clash = theirs.lower() == name.lower() and other.upper() != kind
-        put.need(
-            not clash or "CNAME" not in (kind, other.upper()),
-            "BadRequest",
-            f"The record could not be created because a {other} record with the same name"
-            " already exists in this zone.",
-        )
+        put.need(not clash or "CNAME" not in (kind, other.upper()), "BadRequest",
+                 f"The record could not be created because a {other} record with the same name"
+                 " already exists in this zone.")
 
 
 # Monitor
@@ -923,92 +669,53 @@ _METRIC_STEPS = (1, 5, 15, 30, 60, 360, 720, 1440)
 @_check("monitor:ActionGroup")
 def _action_group(put: Put) -> None:
     short = str(put.new["groupShortName"])
-    put.need(
-        1 <= len(short) <= 12,
-        "GroupShortNameTooLong",  # UNSURE: code
-        f"The group short name '{short}' must have 1 to 12 characters.",
-    )
-    receivers = [
-        name
-        for kind in put.new
-        if kind.endswith("Receivers")
-        for name in values(put.new, f"{kind}[].name")
-    ]
-    put.need(
-        not _twice(receivers),
-        "DuplicateReceiverName",  # UNSURE: code
-        f"Receiver names must be unique within the group: {_twice(receivers)}.",
-    )
+    put.need(1 <= len(short) <= 12, "GroupShortNameTooLong",  # UNSURE: code
+             f"The group short name '{short}' must have 1 to 12 characters.")
+    receivers = [name for kind in put.new if kind.endswith("Receivers")
+                 for name in values(put.new, f"{kind}[].name")]
+    put.need(not _twice(receivers), "DuplicateReceiverName",  # UNSURE: code
+             f"Receiver names must be unique within the group: {_twice(receivers)}.")
     for mail in values(put.new, "emailReceivers[].emailAddress"):
-        put.need(
-            bool(re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", mail)),
-            "InvalidEmailAddress",
-            f"The email address '{mail}' is not valid.",
-        )
+        put.need(bool(re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", mail)), "InvalidEmailAddress",
+                 f"The email address '{mail}' is not valid.")
     for address in values(put.new, "webhookReceivers[].serviceUri"):
-        put.need(
-            address.startswith(("https://", "http://")),
-            "InvalidServiceUri",
-            "A webhook receiver's serviceUri must be an http or https URL.",
-        )
+        put.need(address.startswith(("https://", "http://")), "InvalidServiceUri",
+                 "A webhook receiver's serviceUri must be an http or https URL.")
 
 
 @_check("monitor:MetricAlert")
 def _metric_alert(put: Put) -> None:
     window, often = minutes(put.new["windowSize"]), minutes(put.new["evaluationFrequency"])
     put.need(put.location == "global", "BadRequest", "The location of a metric alert is 'global'.")
-    put.need(
-        window in _METRIC_STEPS,
-        "BadRequest",
-        f"WindowSize {put.new['windowSize']} is not supported.",
-    )
-    put.need(
-        often in _METRIC_STEPS[:5] and often <= window,
-        "BadRequest",
-        f"EvaluationFrequency {put.new['evaluationFrequency']} is not supported for the window"
-        f" size {put.new['windowSize']}.",
-    )
-    put.need(
-        window <= 240 or often >= 5,
-        "BadRequest",
-        "Evaluation frequency must be greater than or equal to five minutes since the period"
-        " is greater than four hours",
-    )
+    put.need(window in _METRIC_STEPS, "BadRequest",
+             f"WindowSize {put.new['windowSize']} is not supported.")
+    put.need(often in _METRIC_STEPS[:5] and often <= window, "BadRequest",
+             f"EvaluationFrequency {put.new['evaluationFrequency']} is not supported for the window"
+             f" size {put.new['windowSize']}.")
+    put.need(window <= 240 or often >= 5, "BadRequest",
+             "Evaluation frequency must be greater than or equal to five minutes since the period"
+             " is greater than four hours")
     _severity(put)
     criteria = list(values(put.new, "criteria.allOf[]"))
-    put.need(
-        1 <= len(criteria) <= 5 and not _twice(c.get("name") for c in criteria),
-        "BadRequest",
-        "A metric alert has one to five criteria with names of their own.",
-    )
+    put.need(1 <= len(criteria) <= 5 and not _twice(c.get("name") for c in criteria),
+             "BadRequest", "A metric alert has one to five criteria with names of their own.")
     single = "SingleResource" in str(value(put.new, "criteria.odataType"))
     scopes = put.new["scopes"]
-    put.need(
-        len(scopes) == 1 or not single,
-        "BadRequest",
-        "A rule of type SingleResourceMultipleMetricCriteria has exactly one scope.",
-    )
+    put.need(len(scopes) == 1 or not single, "BadRequest",
+             "A rule of type SingleResourceMultipleMetricCriteria has exactly one scope.")
     kinds = {put.cloud.kind_of(scope).lower() for scope in scopes}
-    put.need(
-        len(scopes) == 1 or not kinds & set(METRICS),
-        "BadRequest",
-        f"Alerts are currently not supported with multi resource level for {kinds}.",
-    )
+    put.need(len(scopes) == 1 or not kinds & set(METRICS), "BadRequest",
+             f"Alerts are currently not supported with multi resource level for {kinds}.")
     for criterion in criteria:
         for kind in kinds & set(METRICS):
             metric = str(criterion.get("metricName")).lower()
-            put.need(
-                metric in METRICS[kind] or bool(criterion.get("skipMetricValidation")),
-                "BadRequest",
-                f"Couldn't find a metric named {criterion.get('metricName')}."
-                " If the metric is newly created, set skipMetricValidation.",
-            )
+            put.need(metric in METRICS[kind] or bool(criterion.get("skipMetricValidation")),
+                     "BadRequest", f"Couldn't find a metric named {criterion.get('metricName')}."
+                     " If the metric is newly created, set skipMetricValidation.")
             for name in values(criterion, "dimensions[].name"):
-                put.need(
-                    name.lower() in METRICS[kind].get(metric, (name.lower(),)),
-                    "BadRequest",
-                    f"The dimension {name} is not one of the metric {criterion.get('metricName')}.",
-                )
+                put.need(name.lower() in METRICS[kind].get(metric, (name.lower(),)), "BadRequest",
+                    f"The dimension {name} is not one of the metric {criterion.get('metricName')}."
+                    )
 
 
 def _severity(put: Put) -> None:
@@ -1021,56 +728,32 @@ def _query_rule(put: Put) -> None:
     """MicrosoftDocs/azure-monitor-docs alerts/alerts-create-log-alert-rule.md."""
     window = minutes(put.new.get("windowSize", "PT5M"))
     often = minutes(put.new.get("evaluationFrequency", "PT5M"))
-    put.need(
-        1 <= often <= 1440,
-        "BadRequest",
-        "The evaluation frequency must be between 1 minute and 1 day.",
-    )
-    put.need(
-        often <= window <= 2880,
-        "BadRequest",
-        "The window size must be between the evaluation frequency and 2 days.",
-    )
-    put.need(
-        often > 1 or window <= 360,
-        "BadRequest",
-        "With a frequency of 1 minute the window size can be 6 hours at most.",
-    )
+    put.need(1 <= often <= 1440, "BadRequest",
+             "The evaluation frequency must be between 1 minute and 1 day.")
+    put.need(often <= window <= 2880, "BadRequest",
+             "The window size must be between the evaluation frequency and 2 days.")
+    put.need(often > 1 or window <= 360, "BadRequest",
+             "With a frequency of 1 minute the window size can be 6 hours at most.")
     _severity(put)
     for scope in put.new.get("scopes") or ():
         found = put.cloud.get(scope)
         place = str(found[2].get("location") if found else "").replace(" ", "").lower()
-        put.need(
-            place in ("", put.location),
-            "BadRequest",
-            f"The rule must be in the region of its scope, '{place}'.",
-        )
+        put.need(place in ("", put.location), "BadRequest",
+                 f"The rule must be in the region of its scope, '{place}'.")
     mute = minutes(put.new.get("muteActionsDuration") or "PT0S")
-    put.need(
-        not (mute and put.new.get("autoMitigate", True)),
-        "BadRequest",
-        "MuteActionsDuration cannot be set while AutoMitigate is true.",
-    )
+    put.need(not (mute and put.new.get("autoMitigate", True)), "BadRequest",
+             "MuteActionsDuration cannot be set while AutoMitigate is true.")
     put.need(bool(value(put.new, "criteria.allOf")), "BadRequest", "The rule has no criteria.")
     for criterion in values(put.new, "criteria.allOf[]"):
         periods = value(criterion, "failingPeriods.numberOfEvaluationPeriods", 1)
         failing = value(criterion, "failingPeriods.minFailingPeriodsToAlert", 1)
-        put.need(
-            1 <= failing <= periods <= 6,
-            "BadRequest",
-            "The failing periods must be between 1 and the number of periods, 6 at most.",
-        )
-        put.need(
-            window * periods <= 2880,
-            "BadRequest",
-            "The window size times the number of periods can be 48 hours at most.",
-        )
+        put.need(1 <= failing <= periods <= 6, "BadRequest",
+                 "The failing periods must be between 1 and the number of periods, 6 at most.")
+        put.need(window * periods <= 2880, "BadRequest",
+                 "The window size times the number of periods can be 48 hours at most.")
         needs = "metricMeasureColumn" in criterion
-        put.need(
-            needs == (criterion.get("timeAggregation") != "Count"),
-            "BadRequest",
-            "metricMeasureColumn is needed for every time aggregation but Count.",
-        )
+        put.need(needs == (criterion.get("timeAggregation") != "Count"), "BadRequest",
+                 "metricMeasureColumn is needed for every time aggregation but Count.")
         _query(put, str(criterion.get("query", "")))
 
 
@@ -1079,65 +762,41 @@ def _query(put: Put, query: str) -> None:
     forms = [re.fullmatch(form, query.strip(), re.S) for form in QUERIES.values()]
     match = next((form for form in forms if form), None)
     if match is None:
-        put.refuse(
-            "UnsupportedQuery",
-            "The sandbox evaluates only these forms of query: "
-            + "; ".join(QUERIES)
-            + " (QUERIES in sandbox/provider/rules.py).",
-        )
-    tables = [
-        each.rpartition("/")[2]
-        for scope in put.new.get("scopes") or ()
-        for each, _ in put.cloud.all("operationalinsights:Table", scope)
-    ]
+        put.refuse("UnsupportedQuery", "The sandbox evaluates only these forms of query: "
+                   + "; ".join(QUERIES) + " (QUERIES in sandbox/provider/rules.py).")
+    tables = [each.rpartition("/")[2] for scope in put.new.get("scopes") or ()
+              for each, _ in put.cloud.all("operationalinsights:Table", scope)]
     known = match["table"] in (*tables, "Heartbeat", "AzureMetrics", "AzureActivity")
-    put.need(
-        known or bool(put.new.get("skipQueryValidation")),
-        "BadRequest",
-        f"The query is invalid: 'where' operator: Failed to resolve table or column expression"
-        f" named '{match['table']}'.",
-    )
+    put.need(known or bool(put.new.get("skipQueryValidation")), "BadRequest",
+             f"The query is invalid: 'where' operator: Failed to resolve table or column expression"
+             f" named '{match['table']}'.")
 
 
 @_check("monitor:DataCollectionRule")
 def _collection_rule(put: Put) -> None:
     custom = put.new.get("streamDeclarations") or {}
     endpoint = put.new.get("dataCollectionEndpointId")
-    put.need(
-        not custom or bool(endpoint),
-        "InvalidPayload",  # UNSURE: text
-        "Data collection rule is invalid: a rule with streamDeclarations needs a"
-        " dataCollectionEndpointId.",
-    )
+    put.need(not custom or bool(endpoint), "InvalidPayload",  # UNSURE: text
+             "Data collection rule is invalid: a rule with streamDeclarations needs a"
+             " dataCollectionEndpointId.")
     found = put.cloud.get(endpoint) if endpoint else None
     place = str(found[2].get("location") if found else "").replace(" ", "").lower()
-    put.need(
-        place in ("", put.location),
-        "InvalidPayload",
-        "Data collection rule is invalid: the data collection endpoint"
-        f" {endpoint} is in another region than the rule.",
-    )
+    put.need(place in ("", put.location), "InvalidPayload",
+             "Data collection rule is invalid: the data collection endpoint"
+             f" {endpoint} is in another region than the rule.")
     spaces = {}
     for target in values(put.new, "destinations.logAnalytics[]"):
         workspace = put.cloud.get(str(target.get("workspaceResourceId")))
         spaces[target.get("name")] = str(target.get("workspaceResourceId"))
         there = str(workspace[2].get("location") if workspace else "").replace(" ", "").lower()
-        put.need(
-            there in ("", put.location),
-            "InvalidPayload",
-            "Data collection rule is invalid: the workspace is in another region than the rule.",
-        )
+        put.need(there in ("", put.location), "InvalidPayload",
+            "Data collection rule is invalid: the workspace is in another region than the rule.")
     for name, stream in custom.items():
-        put.need(
-            name.startswith("Custom-"),
-            "InvalidPayload",
-            f"Data collection rule is invalid: the stream '{name}' must begin with 'Custom-'.",
-        )
-        put.need(
-            bool(stream.get("columns")),
-            "InvalidPayload",
-            f"Data collection rule is invalid: the stream '{name}' has no columns.",
-        )
+        put.need(name.startswith("Custom-"), "InvalidPayload",
+                 f"Data collection rule is invalid: the stream '{name}' must begin with 'Custom-'."
+                 )
+        put.need(bool(stream.get("columns")), "InvalidPayload",
+                 f"Data collection rule is invalid: the stream '{name}' has no columns.")
     for index, flow in enumerate(put.new.get("dataFlows") or ()):
         _flow(put, index, flow, custom, spaces)
 
@@ -1147,18 +806,13 @@ def _flow(
 ) -> None:
     where = f"properties.dataFlows[{index}]"
     for stream in flow.get("streams") or ():
-        put.need(
-            not stream.startswith("Custom-") or stream in custom,
-            "InvalidStream",
-            f"Data collection rule is invalid: {where}: the stream '{stream}' is not declared.",
-        )
+        put.need(not stream.startswith("Custom-") or stream in custom, "InvalidStream",
+                 f"Data collection rule is invalid: {where}: the stream '{stream}' is not declared."
+                 )
     for target in flow.get("destinations") or ():
-        put.need(
-            target in spaces,
-            "InvalidDestination",
-            f"Data collection rule is invalid: {where}: the destination '{target}' is not"
-            " declared.",
-        )
+        put.need(target in spaces, "InvalidDestination",
+                 f"Data collection rule is invalid: {where}: the destination '{target}' is not"
+                 " declared.")
         output = flow.get("outputStream") or (flow.get("streams") or [""])[0]
         table = output.removeprefix("Custom-")
         rows = put.cloud.all("operationalinsights:Table", spaces[target])
@@ -1166,29 +820,18 @@ def _flow(
         if not output.startswith("Custom-"):
             continue
         if body is None:
-            put.refuse(
-                "InvalidOutputTable",
-                f"Data collection rule is invalid: {where}: Table for output stream"
-                f" '{output}' is not available for destination '{target}'.",
-            )
+            put.refuse("InvalidOutputTable",
+                       f"Data collection rule is invalid: {where}: Table for output stream"
+                       f" '{output}' is not available for destination '{target}'.")
         columns = {str(n) for n in values(body, "schema.columns[].name")}
-        sent = {
-            str(n)
-            for each in flow.get("streams") or ()
-            for n in values(custom.get(each), "columns[].name")
-        }
+        sent = {str(n) for each in flow.get("streams") or ()
+                for n in values(custom.get(each), "columns[].name")}
         if not flow.get("transformKql") or flow.get("transformKql") == "source":
-            put.need(
-                "TimeGenerated" in sent,
-                "InvalidTransformOutput",
-                f"Data collection rule is invalid: {where}: the output lacks TimeGenerated.",
-            )
-            put.need(
-                sent <= columns,
-                "InvalidTransformOutput",
-                f"Data collection rule is invalid: {where}: the table {table} lacks the"
-                f" columns {sorted(sent - columns)}.",
-            )
+            put.need("TimeGenerated" in sent, "InvalidTransformOutput",
+                     f"Data collection rule is invalid: {where}: the output lacks TimeGenerated.")
+            put.need(sent <= columns, "InvalidTransformOutput",
+                     f"Data collection rule is invalid: {where}: the table {table} lacks the"
+                     f" columns {sorted(sent - columns)}.")
 
 
 # Log Analytics, workbooks, budgets
@@ -1197,48 +840,30 @@ def _flow(
 @_check("operationalinsights:Workspace")
 def _workspace(put: Put) -> None:
     days = put.new.get("retentionInDays", 30)
-    put.need(
-        30 <= days <= 730,
-        "InvalidParameter",
-        f"'RetentionInDays' property doesn't match the SKU limits: {days} is not between 30"
-        " and 730.",
-    )
+    put.need(30 <= days <= 730, "InvalidParameter",
+             f"'RetentionInDays' property doesn't match the SKU limits: {days} is not between 30"
+             " and 730.")
 
 
 @_check("operationalinsights:Table")
 def _table(put: Put) -> None:
     shape = put.new.get("schema") or {}
-    put.need(
-        put.name.endswith("_CL") or not shape,
-        "InvalidParameter",
-        f"Table name '{put.name}' is invalid: custom tables end with '_CL'.",
-    )
-    put.need(
-        shape.get("name", put.name) == put.name,
-        "InvalidParameter",
-        "The table name in the schema must be that of the table.",
-    )
+    put.need(put.name.endswith("_CL") or not shape, "InvalidParameter",
+             f"Table name '{put.name}' is invalid: custom tables end with '_CL'.")
+    put.need(shape.get("name", put.name) == put.name, "InvalidParameter",
+             "The table name in the schema must be that of the table.")
     names = list(values(shape, "columns[].name"))
-    put.need(
-        "TimeGenerated" in names or not shape,
-        "InvalidParameter",
-        "TimeGenerated column is mandatory and must be of type datetime.",
-    )
+    put.need("TimeGenerated" in names or not shape, "InvalidParameter",
+             "TimeGenerated column is mandatory and must be of type datetime.")
     put.need(not _twice(names), "InvalidParameter", f"Columns are named twice: {_twice(names)}.")
     for name in names:
-        put.need(
-            bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,44}", name)),
-            "InvalidParameter",
-            f"The column name '{name}' is invalid.",
-        )
+        put.need(bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,44}", name)), "InvalidParameter",
+                 f"The column name '{name}' is invalid.")
     was = {c["name"]: c.get("type") for c in values(put.old, "schema.columns[]")}
     for column in values(shape, "columns[]"):
         before = was.get(column.get("name"), column.get("type"))
-        put.need(
-            before == column.get("type"),
-            "InvalidParameter",
-            f"The type of the column '{column.get('name')}' cannot be changed.",
-        )
+        put.need(before == column.get("type"), "InvalidParameter",
+                 f"The type of the column '{column.get('name')}' cannot be changed.")
 
 
 @_check("applicationinsights:Workbook")
@@ -1253,23 +878,13 @@ def _workbook(put: Put) -> None:
 def _budget(put: Put) -> None:
     put.need(put.new["amount"] > 0, "400", "The budget amount must be greater than 0.")
     start = str(value(put.new, "timePeriod.startDate", ""))
-    put.need(
-        bool(re.match(r"20(1[7-9]|[2-9]\d)-\d\d-01", start)),
-        "400",
-        f"Budget start date '{start}' must be the first of a month, from June 2017 on.",
-    )
+    put.need(bool(re.match(r"20(1[7-9]|[2-9]\d)-\d\d-01", start)), "400",
+             f"Budget start date '{start}' must be the first of a month, from June 2017 on.")
     notifications = put.new.get("notifications") or {}
     put.need(len(notifications) <= 5, "400", "A budget has 5 notifications at most.")
     for name, each in notifications.items():
-        put.need(
-            bool(
-                each.get("contactEmails") or each.get("contactGroups") or each.get("contactRoles")
-            ),
-            "400",
-            f"The notification '{name}' has nobody to notify.",
-        )
-        put.need(
-            0 < each.get("threshold", 0) <= 1000,
-            "400",
-            f"The threshold of '{name}' must be between 0.01 and 1000.",
-        )
+        put.need(bool(
+            each.get("contactEmails") or each.get("contactGroups") or each.get("contactRoles")),
+                 "400", f"The notification '{name}' has nobody to notify.")
+        put.need(0 < each.get("threshold", 0) <= 1000, "400",
+                 f"The threshold of '{name}' must be between 0.01 and 1000.")

@@ -19,12 +19,13 @@ import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn
 
 from . import checks
 from .checks import value, values
-from .rules import CLOUDS, GROUP, RULES, SUBSCRIPTION, TENANT, UNZONED, ZONED, Rule
+from .rules import CLOUDS, RULES, SUBSCRIPTION, TENANT, UNZONED, ZONED, Rule
 from .schema import Checker
 
 Body = dict[str, Any]
@@ -171,7 +172,7 @@ class Cloud:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=30000"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(_TABLES)
-        self._faults: list[sqlite3.Row] = []
+        self._faults: list[Any] = []
         self._faults_of = -1
         self.cancelled = threading.Event()
         with self.change():
@@ -188,6 +189,7 @@ class Cloud:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+            self._faults_of = -1  # this connection's own writes do not show in data_version
 
     def rows(self, sql: str, *parameters: object) -> list[Any]:
         """The rows of a query."""
@@ -459,15 +461,12 @@ class Cloud:
             put.refuse(code, message, 409)
         was = normal(str(json.loads(gone[0][1]).get("location") or ""))
         if gone[0][0] != put.key or was != put.location:
-            put.refuse(
-                "Conflict",
-                f"The name '{put.name}' belongs to a deleted resource in"
-                " another resource group or region.",
-                409,
-            )  # UNSURE: text
-        self._db.execute("DELETE FROM births WHERE key = ?", (put.key,))
+            put.refuse("Conflict", f"The name '{put.name}' is not unique", 409)
+        # The same resource again, with the same GUIDs.
+        self._db.execute("UPDATE births SET count = count - 1 WHERE key = ?", (put.key,))
         self._db.execute(
-            "INSERT INTO resources SELECT key, id, type, body, 0 FROM deleted"
+            "INSERT INTO resources SELECT key, id, type, body,"
+            " (SELECT IFNULL(MAX(revision), 0) + 1 FROM resources) FROM deleted"
             " WHERE key >= ? AND key < ?",
             (f"{put.key}/", f"{put.key}0"),
         )
@@ -560,11 +559,12 @@ class Cloud:
         for each, *_ in inside:
             self._check_locks(each, ("cannotdelete", "readonly"), "delete")
         self._check_unused(token, stored_id)
-        kept = ""
+        kept = module = ""
         for each, kind, its_id, its_body in sorted(inside):
             if RULES[kind].soft_delete:
-                kept = each
-            if kept and (each == kept or each.startswith(f"{kept}/")):
+                kept, module = f"{each}/", kind.partition(":")[0]
+            # What others keep below it, such as roles, does not come back with it.
+            if kept and f"{each}/".startswith(kept) and kind.startswith(module):
                 self._db.execute(
                     "INSERT OR REPLACE INTO deleted VALUES (?, ?, ?, ?)",
                     (each, its_id, kind, its_body),
@@ -633,8 +633,6 @@ class Cloud:
         Raises:
             Refusal: a row says so.
         """
-        from fnmatch import fnmatchcase
-
         with self._lock:
             version = self._db.execute("PRAGMA data_version").fetchone()[0]
             if version != self._faults_of:
@@ -704,6 +702,3 @@ def parts(rule: Rule, resource_id: str) -> dict[str, str]:
     pattern = pattern.replace("/(?P<resourceUri>[^/]+)", "/(?P<resourceUri>.+)")
     match = re.fullmatch(pattern, resource_id, re.I)
     return match.groupdict() if match else {}
-
-
-__all__ = ["GROUP", "Cloud", "NotDone", "Put", "Refusal", "arm_type", "identify", "parts", "value"]

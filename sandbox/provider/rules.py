@@ -7,7 +7,8 @@ x-ms-mutability in the specs; in-use errors from Microsoft Learn
 confirms is marked UNSURE.
 """
 
-# fmt: off (what Azure says stays on the lines where it is read; one fact to a few lines)
+# Laid out by hand: one fact to as few lines as can be read.
+# fmt: off
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -74,20 +75,17 @@ _CHANGE = Answer("PropertyChangeNotAllowed", "Changing property '{path}' is not 
 _NIC = "virtualMachineProfile.networkProfile.networkInterfaceConfigurations[]"
 _VMSS_IP = f"{_NIC}.ipConfigurations[]"
 _SKU = "Storage account sku cannot be updated from {old} to {new}."
-_ENDPOINT = {
-    "blob": "https://{name}.blob.{storage}/",
-    "dfs": "https://{name}.dfs.{storage}/",
-    "file": "https://{name}.file.{storage}/",
-    "queue": "https://{name}.queue.{storage}/",
-    "table": "https://{name}.table.{storage}/",
-    "web": "https://{name}.z6.web.{storage}/",
-}
-_DELETED_VAULT = Answer(
-    "ConflictError",
+_ENDPOINT = {"blob": "https://{name}.blob.{storage}/", "dfs": "https://{name}.dfs.{storage}/",
+             "file": "https://{name}.file.{storage}/", "queue": "https://{name}.queue.{storage}/",
+             "table": "https://{name}.table.{storage}/",
+             "web": "https://{name}.z6.web.{storage}/"}
+_SUBNET_IN_USE = Answer("InUseSubnetCannotBeDeleted",
+    "Subnet {leaf} is in use by {user} and cannot be deleted. In order to delete the subnet, delete"
+    " all the resources within the subnet. See aka.ms/deletesubnet.")
+_DELETED_VAULT = Answer("ConflictError",
     "A vault with the same name already exists in deleted state. You need to either recover or"
     " purge existing key vault. Follow this link"
-    " https://go.microsoft.com/fwlink/?linkid=2149745 for more information on soft delete.",
-)
+    " https://go.microsoft.com/fwlink/?linkid=2149745 for more information on soft delete.")
 
 RULES: Mapping[str, Rule] = {
     "resources:ResourceGroup": Rule(
@@ -108,22 +106,14 @@ RULES: Mapping[str, Rule] = {
         force_new=("location",),
         refs=(("subnets[].networkSecurityGroup.id", "networkSecurityGroups"),),
         computed={"resourceGuid": "{guid}"},
-        in_use=Answer(
-            "InUseSubnetCannotBeDeleted",
-            "Subnet {leaf} is in use by {user} and cannot be deleted. In order to delete the"
-            " subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.",
-        ),
+        in_use=_SUBNET_IN_USE,
         ignored_users=("storage:StorageAccount", "keyvault:Vault"),
     ),
     "network:Subnet": Rule(
         path=_of("Microsoft.Network/virtualNetworks/{virtualNetworkName}/subnets/{subnetName}"),
         name=r"[A-Za-z0-9]([-.\w]{0,78}\w)?",
         refs=(("networkSecurityGroup.id", "networkSecurityGroups"),),
-        in_use=Answer(
-            "InUseSubnetCannotBeDeleted",
-            "Subnet {leaf} is in use by {user} and cannot be deleted. In order to delete the"
-            " subnet, delete all the resources within the subnet. See aka.ms/deletesubnet.",
-        ),
+        in_use=_SUBNET_IN_USE,
         ignored_users=("storage:StorageAccount", "keyvault:Vault"),
     ),
     "network:NetworkSecurityGroup": Rule(
@@ -131,122 +121,78 @@ RULES: Mapping[str, Rule] = {
         name=r"[A-Za-z0-9]([-.\w]{0,78}\w)?",
         children=("securityRules",),
         computed={"resourceGuid": "{guid}"},
-        in_use=Answer(
-            "InUseNetworkSecurityGroupCannotBeDeleted",
+        in_use=Answer("InUseNetworkSecurityGroupCannotBeDeleted",
             "Network security group {id} cannot be deleted because it is in use by the following"
             " resources: {user}. In order to delete the Network security group, remove the"
-            " association with the resource(s).",
-        ),
+            " association with the resource(s)."),
     ),
     "network:PublicIPAddress": Rule(
         path=_of("Microsoft.Network/publicIPAddresses/{publicIpAddressName}"),
         name=r"[A-Za-z0-9]([-.\w]{0,78}\w)?",
         force_new=("location", "publicIPAddressVersion", "publicIPPrefix", "sku"),
-        fixed={
-            "zones": Answer(
-                "ResourceAvailabilityZonesCannotBeModified",
-                "Resource {id} has an existing availability zone constraint"
-                " and the change is not allowed.",
-            )
-        },
+        fixed={"zones": Answer("ResourceAvailabilityZonesCannotBeModified",
+                               "Resource {id} has an existing availability zone constraint"
+                               " and the change is not allowed.")},
         computed={"resourceGuid": "{guid}"},
         dns="{label}.{location}.{vm}",
         taken=Answer("DnsRecordInUse", "DNS record {dns} is already used by another public IP."),
-        in_use=Answer(
-            "PublicIPAddressCannotBeDeleted",
+        in_use=Answer("PublicIPAddressCannotBeDeleted",
             "Public IP address {id} can not be deleted since it is still allocated to resource"
             " {user}. In order to delete the public IP, disassociate/detach the Public IP address"
-            " from the resource. To learn how to do this, see aka.ms/deletepublicip.",
-        ),
+            " from the resource. To learn how to do this, see aka.ms/deletepublicip."),
     ),
     "network:LoadBalancer": Rule(
         path=_of("Microsoft.Network/loadBalancers/{loadBalancerName}"),
         name=r"[A-Za-z0-9]([-.\w]{0,78}\w)?",
-        children=(
-            "frontendIPConfigurations",
-            "backendAddressPools",
-            "loadBalancingRules",
-            "probes",
-            "outboundRules",
-            "inboundNatRules",
-            "inboundNatPools",
-        ),
-        refs=(
-            ("frontendIPConfigurations[].publicIPAddress.id", "publicIPAddresses"),
-            ("frontendIPConfigurations[].subnet.id", "subnets"),
-            ("loadBalancingRules[].frontendIPConfiguration.id", "frontendIPConfigurations"),
-            ("loadBalancingRules[].backendAddressPool.id", "backendAddressPools"),
-            ("loadBalancingRules[].probe.id", "probes"),
-            ("outboundRules[].frontendIPConfigurations[].id", "frontendIPConfigurations"),
-            ("outboundRules[].backendAddressPool.id", "backendAddressPools"),
-        ),
-        fixed={
-            "sku.name": Answer(
-                "LoadBalancerSkuCannotBeChanged",
-                "Load balancer sku cannot be changed from {old} to {new} for {id}.",
-            )
-        },  # UNSURE: code
+        children=("frontendIPConfigurations", "backendAddressPools", "loadBalancingRules",
+                  "probes", "outboundRules", "inboundNatRules", "inboundNatPools"),
+        refs=(("frontendIPConfigurations[].publicIPAddress.id", "publicIPAddresses"),
+              ("frontendIPConfigurations[].subnet.id", "subnets"),
+              ("loadBalancingRules[].frontendIPConfiguration.id", "frontendIPConfigurations"),
+              ("loadBalancingRules[].backendAddressPool.id", "backendAddressPools"),
+              ("loadBalancingRules[].probe.id", "probes"),
+              ("outboundRules[].frontendIPConfigurations[].id", "frontendIPConfigurations"),
+              ("outboundRules[].backendAddressPool.id", "backendAddressPools")),
+        fixed={"sku.name": Answer("LoadBalancerSkuCannotBeChanged",
+            "Load balancer sku cannot be changed from {old} to {new} for {id}.")},  # UNSURE: code
         computed={"resourceGuid": "{guid}"},
-        in_use=Answer(
-            "LoadBalancerInUseByVirtualMachineScaleSet",
+        in_use=Answer("LoadBalancerInUseByVirtualMachineScaleSet",
             "Cannot delete load balancer {id} since its child resources {leaf} are in use by"
-            " virtual machine scale set {user}.",
-        ),
+            " virtual machine scale set {user}."),
     ),
     "compute:VirtualMachineScaleSet": Rule(
         path=_of("Microsoft.Compute/virtualMachineScaleSets/{vmScaleSetName}"),
         name=r"[A-Za-z0-9][-.\w]{0,63}",
-        refs=(
-            (f"{_VMSS_IP}.subnet.id", "subnets"),
-            (f"{_VMSS_IP}.loadBalancerBackendAddressPools[].id", "backendAddressPools"),
-            ("virtualMachineProfile.networkProfile.healthProbe.id", "probes"),
-            (f"{_NIC}.networkSecurityGroup.id", "networkSecurityGroups"),
-            ("identity.userAssignedIdentities[]", "userAssignedIdentities"),
-        ),
-        fixed=dict.fromkeys(
-            (
-                "orchestrationMode",
-                "zones",
-                "singlePlacementGroup",
-                "platformFaultDomainCount",
-                "virtualMachineProfile.osProfile.adminUsername",
-                "virtualMachineProfile.osProfile.computerNamePrefix",
-                "virtualMachineProfile.storageProfile.osDisk.managedDisk.storageAccountType",
-                "virtualMachineProfile.storageProfile.imageReference.publisher",
-                "virtualMachineProfile.storageProfile.imageReference.offer",
-                "virtualMachineProfile.storageProfile.imageReference.sku",
-                "virtualMachineProfile.priority",
-            ),
-            _CHANGE,
-        ),
+        refs=((f"{_VMSS_IP}.subnet.id", "subnets"),
+              (f"{_VMSS_IP}.loadBalancerBackendAddressPools[].id", "backendAddressPools"),
+              ("virtualMachineProfile.networkProfile.healthProbe.id", "probes"),
+              (f"{_NIC}.networkSecurityGroup.id", "networkSecurityGroups"),
+              ("identity.userAssignedIdentities[]", "userAssignedIdentities")),
+        fixed=dict.fromkeys(("orchestrationMode", "zones", "singlePlacementGroup",
+            "platformFaultDomainCount", "virtualMachineProfile.osProfile.adminUsername",
+            "virtualMachineProfile.osProfile.computerNamePrefix",
+            "virtualMachineProfile.storageProfile.osDisk.managedDisk.storageAccountType",
+            "virtualMachineProfile.storageProfile.imageReference.publisher",
+            "virtualMachineProfile.storageProfile.imageReference.offer",
+            "virtualMachineProfile.storageProfile.imageReference.sku",
+            "virtualMachineProfile.priority"), _CHANGE),
         computed={"uniqueId": "{guid}", "provisioningState": "Succeeded"},
-        write_only=(
-            "virtualMachineProfile.osProfile.adminPassword",
-            "virtualMachineProfile.osProfile.customData",
-            "virtualMachineProfile.userData",
-            "virtualMachineProfile.extensionProfile.extensions[].protectedSettings",
-        ),
+        write_only=("virtualMachineProfile.osProfile.adminPassword",
+                    "virtualMachineProfile.osProfile.customData",
+                    "virtualMachineProfile.userData",
+                    "virtualMachineProfile.extensionProfile.extensions[].protectedSettings"),
     ),
     "storage:StorageAccount": Rule(
         path=_of("Microsoft.Storage/storageAccounts/{accountName}"),
         name=r"[a-z0-9]{3,24}",
         force_new=("isHnsEnabled", "location"),
-        fixed={
-            "kind": Answer(
-                "AccountPropertyCannotBeUpdated",
-                "The property 'kind' was specified in the input, but it cannot be updated.",
-            ),
-        },
-        computed={
-            "primaryEndpoints": _ENDPOINT,
-            "primaryLocation": "{location}",
-            "statusOfPrimary": "available",
-            "creationTime": "2026-01-01T00:00:00Z",
-        },
+        fixed={"kind": Answer("AccountPropertyCannotBeUpdated",
+            "The property 'kind' was specified in the input, but it cannot be updated.")},
+        computed={"primaryEndpoints": _ENDPOINT, "primaryLocation": "{location}",
+                  "statusOfPrimary": "available", "creationTime": "2026-01-01T00:00:00Z"},
         dns="{name}.blob.{storage}",
         taken=Answer(
-            "StorageAccountAlreadyTaken", "The storage account named {name} is already taken."
-        ),
+            "StorageAccountAlreadyTaken", "The storage account named {name} is already taken."),
     ),
     "storage:BlobServiceProperties": Rule(
         path=_of("Microsoft.Storage/storageAccounts/{accountName}/blobServices/{blobServicesName}"),
@@ -256,16 +202,13 @@ RULES: Mapping[str, Rule] = {
     "storage:BlobContainer": Rule(
         path=_of(
             "Microsoft.Storage/storageAccounts/{accountName}/blobServices/default/containers/"
-            "{containerName}"
-        ),
+            "{containerName}"),
         name=r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*|\$(root|web)",
         computed={"hasImmutabilityPolicy": False, "hasLegalHold": False, "deleted": False},
     ),
     "storage:ManagementPolicy": Rule(
-        path=_of(
-            "Microsoft.Storage/storageAccounts/{accountName}/managementPolicies/"
-            "{managementPolicyName}"
-        ),
+        path=_of("Microsoft.Storage/storageAccounts/{accountName}/managementPolicies/"
+                 "{managementPolicyName}"),
         name="default",
     ),
     "authorization:RoleAssignment": Rule(
@@ -274,13 +217,9 @@ RULES: Mapping[str, Rule] = {
         auto="uuid",
         refs=(("scope", ""),),
         force_new=("principalId", "scope"),
-        fixed=dict.fromkeys(
-            ("roleDefinitionId", "principalType"),
-            Answer(
-                "RoleAssignmentUpdateNotPermitted",
-                "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
-            ),
-        ),
+        fixed=dict.fromkeys(("roleDefinitionId", "principalType"), Answer(
+            "RoleAssignmentUpdateNotPermitted",
+            "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.")),
         computed={"createdBy": OPERATOR, "updatedBy": OPERATOR},
     ),
     "authorization:ManagementLockByScope": Rule(
@@ -290,53 +229,34 @@ RULES: Mapping[str, Rule] = {
     "keyvault:Vault": Rule(
         path=_of("Microsoft.KeyVault/vaults/{vaultName}"),
         name=r"(?=.{3,24}$)[A-Za-z](-?[A-Za-z0-9])+",
-        fixed={
-            "properties.softDeleteRetentionInDays": Answer(
-                "BadRequest",
-                'The property "softDeleteRetentionInDays" has been set already and it can\'t be'
-                " modified.",
-            ),
-        },
-        computed={
-            "properties": {
-                "vaultUri": "https://{name}.{vault}/",
-                "provisioningState": "Succeeded",
-                "enableSoftDelete": True,
-                "hsmPoolResourceId": None,
-            },
-        },
+        fixed={"properties.softDeleteRetentionInDays": Answer("BadRequest",
+            'The property "softDeleteRetentionInDays" has been set already and it can\'t be'
+            " modified.")},
+        computed={"properties": {"vaultUri": "https://{name}.{vault}/",
+                                 "provisioningState": "Succeeded", "enableSoftDelete": True,
+                                 "hsmPoolResourceId": None}},
         write_only=("properties.createMode",),
         dns="{name}.{vault}",
-        taken=Answer(
-            "VaultAlreadyExists",
+        taken=Answer("VaultAlreadyExists",
             "The vault name '{name}' is already in use. Vault names are globally unique so it is"
             " possible that the name is already taken. If you are sure that the vault name was not"
             " taken then it is possible that a vault with the same name was recently deleted but"
-            " not purged after being placed in a recoverable state.",
-        ),
+            " not purged after being placed in a recoverable state."),
         soft_delete=_DELETED_VAULT,
     ),
     "keyvault:Secret": Rule(
         path=_of("Microsoft.KeyVault/vaults/{vaultName}/secrets/{secretName}"),
         name=r"[A-Za-z0-9-]{1,127}",
-        computed={
-            "properties": {
-                "secretUri": "https://{vaultName}.{vault}/secrets/{name}",
-                "secretUriWithVersion": "https://{vaultName}.{vault}/secrets/{name}/{hex}",
-            },
-        },
+        computed={"properties": {"secretUri": "https://{vaultName}.{vault}/secrets/{name}",
+            "secretUriWithVersion": "https://{vaultName}.{vault}/secrets/{name}/{hex}"}},
         write_only=("properties.value",),
     ),
     "dns:Zone": Rule(
         path=_of("Microsoft.Network/dnsZones/{zoneName}"),
         name=r"(?=.{1,253}$)([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{1,63}",
-        computed={
-            "nameServers": [
-                f"ns{n}-01.azure-dns.{t}." for n, t in enumerate(("com", "net", "org", "info"), 1)
-            ],
-            "maxNumberOfRecordSets": 10000,
-            "numberOfRecordSets": 2,
-        },
+        computed={"nameServers": [
+            f"ns{n}-01.azure-dns.{t}." for n, t in enumerate(("com", "net", "org", "info"), 1)],
+                  "maxNumberOfRecordSets": 10000, "numberOfRecordSets": 2},
     ),
     "dns:RecordSet": Rule(
         path=_of("Microsoft.Network/dnsZones/{zoneName}/{recordType}/{relativeRecordSetName}"),
@@ -364,34 +284,25 @@ RULES: Mapping[str, Rule] = {
     "monitor:DataCollectionEndpoint": Rule(
         path=_of("Microsoft.Insights/dataCollectionEndpoints/{dataCollectionEndpointName}"),
         name=r"[A-Za-z0-9](?=.{2,43}$)[-\w]*[A-Za-z0-9]",
-        computed={
-            "immutableId": "dce-{hex}",
+        computed={"immutableId": "dce-{hex}",
             "logsIngestion": {"endpoint": "https://{name}-{tag}.{location}-1.ingest.{monitor}"},
             "metricsIngestion": {
-                "endpoint": "https://{name}-{tag}.{location}-1.metrics.ingest.{monitor}"
-            },
+                "endpoint": "https://{name}-{tag}.{location}-1.metrics.ingest.{monitor}"},
             "configurationAccess": {
-                "endpoint": "https://{name}-{tag}.{location}-1.handler.control.{monitor}"
-            },
-        },
+                "endpoint": "https://{name}-{tag}.{location}-1.handler.control.{monitor}"}},
     ),
     "monitor:DataCollectionRule": Rule(
         path=_of("Microsoft.Insights/dataCollectionRules/{dataCollectionRuleName}"),
         name=r"[A-Za-z0-9][-.\w]{2,63}",
-        refs=(
-            ("dataCollectionEndpointId", "dataCollectionEndpoints"),
-            ("destinations.logAnalytics[].workspaceResourceId", "workspaces"),
-        ),
+        refs=(("dataCollectionEndpointId", "dataCollectionEndpoints"),
+              ("destinations.logAnalytics[].workspaceResourceId", "workspaces")),
         computed={"immutableId": "dcr-{hex}"},
     ),
     "monitor:DiagnosticSetting": Rule(
         path="/{resourceUri}/providers/Microsoft.Insights/diagnosticSettings/{name}",
         name=r"[^*<>?%&:\\/+]{1,260}",
-        refs=(
-            ("resourceUri", ""),
-            ("workspaceId", "workspaces"),
-            ("storageAccountId", "storageAccounts"),
-        ),
+        refs=(("resourceUri", ""), ("workspaceId", "workspaces"),
+              ("storageAccountId", "storageAccounts")),
     ),
     "operationalinsights:Workspace": Rule(
         path=_of("Microsoft.OperationalInsights/workspaces/{workspaceName}"),
@@ -421,38 +332,26 @@ RULES: Mapping[str, Rule] = {
 
 # Values that Azure takes though the SDK's enum of that name lacks them (or it is another API's);
 # "*" for any value.
-EXTRA_VALUES: Mapping[str, tuple[str, ...]] = {
-    "monitor:KnownDataFlowStreams": ("*",),
-    "monitor:ConditionOperator": (
-        "Equals",
-        "GreaterThan",
-        "GreaterThanOrEqual",
-        "LessThan",
-        "LessThanOrEqual",
-    ),
-}
+EXTRA_VALUES: Mapping[str, tuple[str, ...]] = {"monitor:KnownDataFlowStreams": ("*",),
+                                               "monitor:ConditionOperator": ("Equals",
+                                                                             "GreaterThan",
+                                                                             "GreaterThanOrEqual",
+                                                                             "LessThan",
+                                                                             "LessThanOrEqual")}
 
 # Suffixes by cloud: Azure/go-autorest autorest/azure/environments.go.
-CLOUDS: Mapping[str, Mapping[str, str]] = {
-    "public": {
-        "vm": "cloudapp.azure.com",
-        "storage": "core.windows.net",
-        "vault": "vault.azure.net",
-        "monitor": "monitor.azure.com",
-    },
-    "usgovernment": {
-        "vm": "cloudapp.usgovcloudapi.net",
-        "storage": "core.usgovcloudapi.net",
-        "vault": "vault.usgovcloudapi.net",
-        "monitor": "monitor.azure.us",
-    },
-    "china": {
-        "vm": "cloudapp.chinacloudapi.cn",
-        "storage": "core.chinacloudapi.cn",
-        "vault": "vault.azure.cn",
-        "monitor": "monitor.azure.cn",
-    },
-}
+CLOUDS: Mapping[str, Mapping[str, str]] = {"public": {"vm": "cloudapp.azure.com",
+                                                      "storage": "core.windows.net",
+                                                      "vault": "vault.azure.net",
+                                                      "monitor": "monitor.azure.com"},
+                                           "usgovernment": {"vm": "cloudapp.usgovcloudapi.net",
+                                                            "storage": "core.usgovcloudapi.net",
+                                                            "vault": "vault.usgovcloudapi.net",
+                                                            "monitor": "monitor.azure.us"},
+                                           "china": {"vm": "cloudapp.chinacloudapi.cn",
+                                                     "storage": "core.chinacloudapi.cn",
+                                                     "vault": "vault.azure.cn",
+                                                     "monitor": "monitor.azure.cn"}}
 
 # Microsoft Learn reliability/regions-list: regions with availability zones, and those without.
 _ZONED = """
@@ -475,17 +374,12 @@ UNZONED = frozenset(_UNZONED.split())
 # Pattern of size -> (processor architecture, Trusted Launch). First match counts; a size that
 # matches none does not exist. Microsoft Learn virtual-machines/trusted-launch: not on A, Dv2, Dv3,
 # Ev3 and Fsv1 sizes nor on Arm before version 6.
-SIZES: tuple[tuple[str, str, bool], ...] = (
-    (r"Standard_A\d+m?_v2", "x64", False),
+SIZES: tuple[tuple[str, str, bool], ...] = ((r"Standard_A\d+m?_v2", "x64", False),
     (r"Standard_DS?\d+_v2|Standard_[DE]\d+_v3|Standard_F\d+s?", "x64", False),
     (r"Standard_B\d+p[a-z]*_v2|Standard_[DE]\d+p[a-z]*_v5", "Arm64", False),
-    (r"Standard_[DE]\d+p[a-z]*_v[6-9]", "Arm64", True),
-    (
+    (r"Standard_[DE]\d+p[a-z]*_v[6-9]", "Arm64", True), (
         r"Standard_B\d+[a-z]*(_v2)?|Standard_[DEF]\d+[a-z]*_v\d|Standard_L\d+[a-z]*_v[234]",
-        "x64",
-        True,
-    ),
-)
+        "x64", True))
 
 # Images: (publisher, offer, sku) -> (architecture, generation 2, on the list for automatic OS
 # upgrades). MicrosoftDocs/azure-compute-docs virtual-machine-scale-sets-automatic-upgrade.md.
@@ -496,72 +390,45 @@ IMAGES: Mapping[tuple[str, str, str], tuple[str, bool, bool]] = {
     ("canonical", "ubuntu-24_04-lts", "server-arm64"): ("Arm64", True, True),
     ("canonical", "0001-com-ubuntu-server-jammy", "22_04-lts"): ("x64", False, True),
     ("canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-gen2"): ("x64", True, True),
-    ("canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-arm64"): ("Arm64", True, True),
-}
+    ("canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-arm64"): ("Arm64", True, True)}
 
 # Built-in roles that the sandbox's directory knows (Microsoft Learn built-in-roles).
-ROLES = frozenset(
-    {
-        "acdd72a7-3385-48ef-bd42-f606fba81ae7",  # Reader
-        "b24988ac-6180-42a0-ab88-20f7382dd24c",  # Contributor
-        "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",  # Owner
-        "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",  # Storage Blob Data Reader
-        "ba92f5b4-2d11-453d-a403-e96b0029c9fe",  # Storage Blob Data Contributor
-        "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",  # Storage Blob Data Owner
-        "4633458b-17de-408a-b874-0445c86b69e6",  # Key Vault Secrets User
-        "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",  # Key Vault Secrets Officer
-        "db79e9a7-68ee-4b58-9aeb-b90e7c24fcba",  # Key Vault Certificate User
-        "3913510d-42f4-4e42-8a64-420c390055eb",  # Monitoring Metrics Publisher
-        "43d0d8ad-25c7-4714-9337-8ba259a9fe05",  # Monitoring Reader
-        "befefa01-2a29-4197-83a8-272ff33ce314",  # DNS Zone Contributor
-    }
-)
+ROLES = frozenset({"acdd72a7-3385-48ef-bd42-f606fba81ae7",  # Reader
+                   "b24988ac-6180-42a0-ab88-20f7382dd24c",  # Contributor
+                   "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",  # Owner
+                   "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",  # Storage Blob Data Reader
+                   "ba92f5b4-2d11-453d-a403-e96b0029c9fe",  # Storage Blob Data Contributor
+                   "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",  # Storage Blob Data Owner
+                   "4633458b-17de-408a-b874-0445c86b69e6",  # Key Vault Secrets User
+                   "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",  # Key Vault Secrets Officer
+                   "db79e9a7-68ee-4b58-9aeb-b90e7c24fcba",  # Key Vault Certificate User
+                   "3913510d-42f4-4e42-8a64-420c390055eb",  # Monitoring Metrics Publisher
+                   "43d0d8ad-25c7-4714-9337-8ba259a9fe05",  # Monitoring Reader
+                   "befefa01-2a29-4197-83a8-272ff33ce314",  # DNS Zone Contributor
+                   })
 
 # Metrics and their dimensions by ARM type (Microsoft Learn azure-monitor supported-metrics).
-METRICS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "microsoft.storage/storageaccounts": {
-        "usedcapacity": (),
-        **dict.fromkeys(
-            (
-                "transactions",
-                "ingress",
-                "egress",
-                "availability",
-                "successe2elatency",
-                "successserverlatency",
-            ),
-            ("responsetype", "geotype", "apiname", "authentication", "transactiontype"),
-        ),
-    },
+METRICS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"microsoft.storage/storageaccounts": {
+    "usedcapacity": (), **dict.fromkeys(("transactions", "ingress", "egress", "availability",
+        "successe2elatency", "successserverlatency"),
+        ("responsetype", "geotype", "apiname", "authentication", "transactiontype"))},
     "microsoft.network/loadbalancers": {
         "bytecount": ("frontendipaddress", "frontendport", "direction"),
         "packetcount": ("frontendipaddress", "frontendport", "direction"),
         "syncount": ("frontendipaddress", "frontendport", "direction"),
-        "vipavailability": ("frontendipaddress", "frontendport"),
-        "dipavailability": (
-            "protocoltype",
-            "backendport",
-            "frontendipaddress",
-            "frontendport",
-            "backendipaddress",
-        ),
+        "vipavailability": ("frontendipaddress", "frontendport"), "dipavailability": (
+            "protocoltype", "backendport", "frontendipaddress", "frontendport",
+            "backendipaddress"),
         "snatconnectioncount": ("frontendipaddress", "backendipaddress", "connectionstate"),
         "allocatedsnatports": ("frontendipaddress", "backendipaddress", "protocoltype"),
-        "usedsnatports": ("frontendipaddress", "backendipaddress", "protocoltype"),
-    },
-    "microsoft.compute/virtualmachinescalesets": {
-        "percentage cpu": ("vmname",),
-        "network in total": ("vmname",),
-        "network out total": ("vmname",),
-        "available memory bytes": ("vmname",),
-        "vmavailabilitymetric": ("vmname", "context"),
-    },
-}
+        "usedsnatports": ("frontendipaddress", "backendipaddress", "protocoltype")},
+    "microsoft.compute/virtualmachinescalesets": {"percentage cpu": ("vmname",),
+        "network in total": ("vmname",), "network out total": ("vmname",),
+        "available memory bytes": ("vmname",), "vmavailabilitymetric": ("vmname", "context")}}
 
 # The forms of log-alert query that the sandbox can evaluate. Group `table` is the table. Each form
 # has a name, by which the evaluator knows it. To allow another form, add a row.
 QUERIES: Mapping[str, str] = {
     "last row": r"(?P<table>\w+)\s*\|\s*summarize arg_max\(TimeGenerated, \*\)"
     r"\s*\|\s*project (?P<columns>.+)",
-    "rows": r"(?P<table>\w+)\s*\|\s*summarize (?P<columns>\w+) = count\(\)",
-}
+    "rows": r"(?P<table>\w+)\s*\|\s*summarize (?P<columns>\w+) = count\(\)"}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 import threading
 import time
@@ -470,8 +471,6 @@ def _path_inputs(rule: Rule) -> list[str]:
 
 
 def _name_failures(rule: Rule, inputs: Body) -> list[tuple[str, str]]:
-    import re
-
     last = _path_inputs(rule)[-1]
     name = inputs.get(last)
     if not isinstance(name, str) or is_unknown(name) or re.fullmatch(rule.name, name):
@@ -501,7 +500,7 @@ def serve(engine: str | None) -> None:
         )
     threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
     server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=32),
+        futures.ThreadPoolExecutor(max_workers=64),
         options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
     )
     provider = Provider(Cloud(Path(database)), engine)
