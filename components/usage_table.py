@@ -1,8 +1,8 @@
 """The table that the agents post their figures to, and the queries that read it.
 
 One row holds what an instance knew at one moment. What concerns the whole distribution point
-(bytes sent, bytes stored, days left) is the same on every instance, so that the newest row is the
-truth whoever wrote it. What concerns one instance (requests, cache hits, bytes served, top
+(bytes sent, bytes stored, quotas, days left) is the same on every instance, so that the newest row
+is the truth whoever wrote it. What concerns one instance (requests, cache hits, bytes served, top
 content) counts from that instance's row before, so that sums over rows are exact.
 
 Column names: at most 45 letters, digits and underscores, a letter first, none of the reserved
@@ -45,7 +45,6 @@ class Column:
 
 
 BYTES_SENT = Column("BytesSent", Kind.LONG, "Bytes sent to clients in the transfer period")
-BYTES_STORED = Column("BytesStored", Kind.LONG, "Bytes that the storage account holds")
 CERTIFICATE_DAYS_LEFT = Column(
     "CertificateDaysLeft", Kind.INT, "Whole days until the certificate expires"
 )
@@ -53,9 +52,13 @@ COLUMNS = (
     Column("TimeGenerated", Kind.TIME, "When the figures were true"),
     Column("Instance", Kind.STRING, "The instance that wrote the row"),
     BYTES_SENT,
+    Column("TransferQuota", Kind.LONG, "Transfer quota in bytes, as the instance knows it"),
     Column("TransferPercent", Kind.REAL, "Bytes sent in percent of the transfer quota"),
-    BYTES_STORED,
+    Column("BytesStored", Kind.LONG, "Bytes that the storage account holds"),
+    Column("StorageQuota", Kind.LONG, "Storage quota in bytes, as the instance knows it"),
     Column("StoragePercent", Kind.REAL, "Bytes stored in percent of the storage quota"),
+    Column("WarningPercent", Kind.INT, "Percent of a quota from which to warn"),
+    Column("CriticalPercent", Kind.INT, "Percent of a quota that is critical"),
     CERTIFICATE_DAYS_LEFT,
     Column("CertificateThumbprint", Kind.STRING, "Certificate that this instance serves"),
     Column("Requests", Kind.LONG, "Requests for content since this instance's row before"),

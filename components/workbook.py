@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from .alert_rules import BYTES_PER_GB, threshold_bytes
+from .alert_rules import BYTES_PER_GB
 
 VERSION = "Notebook/1.0"
 _SCHEMA = (
@@ -39,16 +39,16 @@ _BALANCER = "microsoft.network/loadbalancers"
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """What the workbook is about, all but the ids of resources."""
+    """What the workbook is about, all but the ids of resources.
+
+    Quotas and thresholds are not in it: rows carry them, so that a raised quota leaves the workbook
+    as it is, and its charts show since when it holds.
+    """
 
     fqdn: str
     description: str
     table: str
-    storage_quota_gb: int
-    transfer_quota_gb: int
     transfer_period_days: int
-    warning_percent: int
-    critical_percent: int
     certificate_warning_days: int
     instances: int
     service_port: int
@@ -60,7 +60,7 @@ def serialized(
     """The workbook as JSON. The same arguments always give the same text.
 
     Args:
-        picture: quotas, thresholds and the table with the agents' rows.
+        picture: what it is about, and the table with the agents' rows.
         workspace_id: id of the Log Analytics workspace with that table.
         storage_account_id: id of the storage account.
         load_balancer_id: id of the load balancer.
@@ -81,20 +81,20 @@ def serialized(
                 "transfer-quota",
                 f"Sent in {picture.transfer_period_days} days, against the quota (GB)",
                 "BytesSent",
-                picture.transfer_quota_gb,
+                "TransferQuota",
             ),
             _against_quota(
                 picture,
                 "storage-quota",
                 "Stored, against the quota (GB)",
                 "BytesStored",
-                picture.storage_quota_gb,
+                "StorageQuota",
             ),
             _by_day(
                 picture,
                 "bytes-by-day",
                 "Sent by day (GB)",
-                f"Sent = sum(BytesServed) / {BYTES_PER_GB}.0",
+                f"Sent = sum({_gb('BytesServed')})",
                 "barchart",
             ),
             _by_day(
@@ -155,23 +155,14 @@ def serialized(
 def _heading(picture: Picture) -> str:
     about = f"\n\n{picture.description}" if picture.description else ""
     stopped = "" if picture.instances else "\n\n**Stopped**: the stack asks for no instance."
-    return (
-        f"## {picture.fqdn}{about}{stopped}\n\n"
-        f"Quotas: {picture.storage_quota_gb:,} GB of storage, {picture.transfer_quota_gb:,} GB of "
-        f"transfer in {picture.transfer_period_days} days; warning at "
-        f"{picture.warning_percent} %, critical at {picture.critical_percent} %. "
-        "All is well when every tile is green."
-    )
+    return f"## {picture.fqdn}{about}{stopped}\n\nAll is well when every tile is green."
 
 
 def _tiles(picture: Picture) -> dict[str, Any]:
     """One tile for each thing that may go wrong, with a colour that says whether it did."""
-    warning, critical = picture.warning_percent, picture.critical_percent
-    storage_bytes = picture.storage_quota_gb * BYTES_PER_GB
-    transfer_bytes = picture.transfer_quota_gb * BYTES_PER_GB
     level = (
-        f"case(isnull(Percent), 'unknown', Percent >= {critical}, 'critical', "
-        f"Percent >= {warning}, 'warning', 'good')"
+        "case(isnull(Percent), 'unknown', Percent >= CriticalPercent, 'critical', "
+        "Percent >= WarningPercent, 'warning', 'good')"
     )
     query = f"""
 let Newest = {picture.table} | summarize arg_max(TimeGenerated, *);
@@ -179,14 +170,14 @@ let Recent = {picture.table} | where TimeGenerated > ago(30m);
 let Living = toscalar(Recent | summarize dcount(Instance));
 union
 (Newest
-| extend Percent = 100.0 * BytesSent / {transfer_bytes}
+| extend Percent = TransferPercent
 | project Order = 1, Tile = 'Transfer used', Value = strcat(round(Percent, 1), ' %'),
-    Detail = strcat(round(BytesSent / {BYTES_PER_GB}.0, 1), ' of {picture.transfer_quota_gb} GB'),
+    Detail = strcat(round({_gb("BytesSent")}, 1), ' of ', {_gb("TransferQuota")}, ' GB'),
     Level = {level}),
 (Newest
-| extend Percent = 100.0 * BytesStored / {storage_bytes}
+| extend Percent = StoragePercent
 | project Order = 2, Tile = 'Storage used', Value = strcat(round(Percent, 1), ' %'),
-    Detail = strcat(round(BytesStored / {BYTES_PER_GB}.0, 1), ' of {picture.storage_quota_gb} GB'),
+    Detail = strcat(round({_gb("BytesStored")}, 1), ' of ', {_gb("StorageQuota")}, ' GB'),
     Level = {level}),
 (Newest
 | project Order = 3, Tile = 'Certificate', Value = strcat(CertificateDaysLeft, ' days left'),
@@ -242,15 +233,15 @@ union
 
 
 def _against_quota(
-    picture: Picture, name: str, title: str, column: str, quota_gb: int
+    picture: Picture, name: str, title: str, used: str, quota: str
 ) -> dict[str, Any]:
-    warning = threshold_bytes(quota_gb, picture.warning_percent) / BYTES_PER_GB
-    critical = threshold_bytes(quota_gb, picture.critical_percent) / BYTES_PER_GB
     query = (
         f"{picture.table}\n"
-        f"| summarize Used = max({column}) / {BYTES_PER_GB}.0 "
+        f"| summarize Used = max({_gb(used)}), Quota = max({_gb(quota)}), "
+        "WarningPercent = max(WarningPercent), CriticalPercent = max(CriticalPercent) "
         "by bin(TimeGenerated, {TimeRange:grain})\n"
-        f"| extend Warning = {warning}, Critical = {critical}, Quota = {float(quota_gb)}\n"
+        "| project TimeGenerated, Used, Warning = Quota * WarningPercent / 100, "
+        "Critical = Quota * CriticalPercent / 100, Quota\n"
         "| sort by TimeGenerated asc"
     )
     return _query(
@@ -305,13 +296,17 @@ def _top_content(picture: Picture) -> dict[str, Any]:
     query = (
         f"{picture.table}\n"
         "| mv-expand Content = TopContent\n"
-        "| summarize GB = round(sum(tolong(Content.bytes)) / "
-        f"{BYTES_PER_GB}.0, 2), Requests = sum(tolong(Content.requests)) "
-        "by Path = tostring(Content.path)\n"
+        f"| summarize GB = round(sum({_gb('tolong(Content.bytes)')}), 2), "
+        "Requests = sum(tolong(Content.requests)) by Path = tostring(Content.path)\n"
         "| where isnotempty(Path)\n"
         "| top 10 by GB desc"
     )
     return _query("top-content", "Top content", query, "table", width="50")
+
+
+def _gb(column: str) -> str:
+    """Bytes as GB, in the query language."""
+    return f"{column} / {BYTES_PER_GB}.0"
 
 
 def _look(level: str, icon: str) -> dict[str, str]:

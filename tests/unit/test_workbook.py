@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -15,11 +15,7 @@ PICTURE = Picture(
     fqdn="clouddp1.contoso.com",
     description="Content for laptops",
     table="clouddp1abc234_CL",
-    storage_quota_gb=2000,
-    transfer_quota_gb=10_000,
     transfer_period_days=30,
-    warning_percent=50,
-    critical_percent=90,
     certificate_warning_days=45,
     instances=2,
     service_port=8443,
@@ -119,26 +115,31 @@ def test_every_query_reads_the_workspace_and_names_only_columns_that_exist() -> 
         for column in columns | {"NoSuchColumn"}
         if column in query
     }
-    assert read == columns - {"TransferPercent", "StoragePercent"}
+    assert read == columns
     assert all(query.count(PICTURE.table) >= 1 for query in queries().values())
 
 
 @pytest.mark.parametrize(
-    ("chart", "column", "warning", "critical", "quota"),
+    ("chart", "used", "quota"),
     [
-        ("transfer-quota", "BytesSent", 5000.0, 9000.0, 10_000.0),
-        ("storage-quota", "BytesStored", 1000.0, 1800.0, 2000.0),
+        ("transfer-quota", "BytesSent", "TransferQuota"),
+        ("storage-quota", "BytesStored", "StorageQuota"),
     ],
 )
 def test_use_is_drawn_with_the_lines_of_both_thresholds_and_the_quota(
-    chart: str, column: str, warning: float, critical: float, quota: float
+    chart: str, used: str, quota: str
 ) -> None:
     query = queries()[chart]
-    assert (
-        f"Used = max({column}) / 1000000000.0 by bin(TimeGenerated, {{TimeRange:grain}})" in query
-    )
-    assert f"Warning = {warning}, Critical = {critical}, Quota = {quota}" in query
+    assert f"Used = max({used} / 1000000000.0), Quota = max({quota} / 1000000000.0)" in query
+    assert "by bin(TimeGenerated, {TimeRange:grain})" in query
+    assert "Warning = Quota * WarningPercent / 100" in query
+    assert "Critical = Quota * CriticalPercent / 100" in query
     assert items()[chart]["content"]["visualization"] == "linechart"
+
+
+def test_a_raised_quota_leaves_the_workbook_as_it_is() -> None:
+    about = {each.name for each in fields(Picture)}
+    assert not {name for name in about if "quota" in name or "percent" in name}
 
 
 def test_the_charts_begin_with_the_transfer_period() -> None:
@@ -149,12 +150,11 @@ def test_the_charts_begin_with_the_transfer_period() -> None:
 
 
 def test_the_tiles_turn_at_the_thresholds_of_the_settings() -> None:
-    query = queries(warning_percent=40, critical_percent=80, instances=3)["all-is-well"]
-    assert query.count("Percent >= 80, 'critical', Percent >= 40, 'warning', 'good'") == 2
+    query = queries(instances=3)["all-is-well"]
+    by_percent = "Percent >= CriticalPercent, 'critical', Percent >= WarningPercent, 'warning'"
+    assert query.count(by_percent) == 2
     assert "CertificateDaysLeft <= 45, 'warning'" in query
     assert "Living >= 3, 'good', Living == 0, 'critical', 'warning'" in query
-    assert "100.0 * BytesSent / 10000000000000" in query
-    assert "100.0 * BytesStored / 2000000000000" in query
 
 
 def test_the_tiles_show_the_newest_row_whatever_the_charts_show() -> None:
@@ -211,7 +211,6 @@ def test_the_heading_says_what_it_is_about_and_whether_it_is_stopped() -> None:
     running = items()["heading"]["content"]["json"]
     assert "clouddp1.contoso.com" in running
     assert "Content for laptops" in running
-    assert "2,000 GB of storage, 10,000 GB of transfer in 30 days" in running
     assert "Stopped" not in running
     assert "**Stopped**" in items(instances=0)["heading"]["content"]["json"]
 
