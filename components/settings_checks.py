@@ -217,10 +217,15 @@ def _status_log(at: Resolution) -> None:
     if not at.entry.keys.status_log_file:
         return
     file = at.root / at.entry.keys.status_log_file
-    if file.is_dir():
-        at.entry.refuse("statusLogFile", f"is a folder ({file}): give the path of a file")
-    elif not file.parent.is_dir():
-        at.entry.refuse("statusLogFile", f"lies in no folder: create {file.parent}")
+    try:
+        if file.is_dir():
+            at.entry.refuse("statusLogFile", f"is a folder ({file}): give the path of a file")
+        elif not file.parent.is_dir():
+            at.entry.refuse("statusLogFile", f"lies in no folder: create {file.parent}")
+    except OSError as error:
+        at.entry.refuse(
+            "statusLogFile", f"cannot be reached ({error.strerror}): choose another path"
+        )
     at.status_log_file = str(file)
 
 

@@ -13,12 +13,28 @@ from typing import Any
 import pulumi
 import pytest
 from cryptography import x509
-from pydantic import ValidationError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from components.settings import DnsMode, PublisherType, SettingsError, from_engine, load
+from components.settings_model import model_of
+from components.settings_parsing import KEYS, LIST_KEY, keys_of
 
 from .certificates import PASSWORD, intermediate, make_pfx, root
 from .stack import GUID, NOBODY_TOLD, TOKEN_KEY, config, folder, loaded, loaded_all, problems
+
+
+class Empty(BaseModel):
+    """An object without keys."""
+
+
+class Raw(str):
+    """Text that is handed over as it is."""
+
+
+nested = [inner for f in KEYS.values() for inner in keys_of(model_of(f.annotation) or Empty)]
+names = st.sampled_from([*KEYS, *nested, LIST_KEY]) | st.text(max_size=5)
 
 CDP1 = {"certificate": {"pfxFile": "cdp1.pfx", "password": PASSWORD}}
 CDP2 = {"certificate": {"pfxFile": "cdp2.pfx", "password": PASSWORD}}
@@ -373,6 +389,25 @@ def test_the_error_is_all_sentences_one_on_each_line() -> None:
 def test_what_would_move_a_terminals_cursor_never_reaches_it() -> None:
     (sentence,) = problems(vmSize="\x1b[2J\u202e")
     assert sentence.isprintable()
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.dictionaries(names, junk | st.text(max_size=8).map(Raw), max_size=4))
+def test_whatever_is_set_the_answer_is_printable_sentences(keys: dict[str, Any]) -> None:
+    text = {key: v if isinstance(v, Raw) else json.dumps(v) for key, v in keys.items()}
+    try:
+        assert load(config() | text, root=folder(), azure={})
+    except SettingsError as error:
+        for sentence in error.problems:
+            assert sentence.isprintable()
+            assert sentence.endswith((".", "?"))
 
 
 # Secrets

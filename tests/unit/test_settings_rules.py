@@ -674,6 +674,10 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         {"statusLogFile": "."},
         f'statusLogFile "." is a folder ({folder()}): give the path of a file.',
     ),
+    (
+        {"statusLogFile": "x" * 300},
+        "statusLogFile cannot be reached (File name too long): choose another path.",
+    ),
     # tags
     (
         {"tags": {f"t{n}": "" for n in range(51)}},
