@@ -64,19 +64,20 @@ def _walk(
     *,
     sendable: Callable[[x509.Certificate], bool],
 ) -> tuple[tuple[x509.Certificate, ...], x509.Certificate | None]:
-    """Breadth first, each certificate once, so that loops end and the shortest way wins."""
+    """Breadth first, each certificate once: loops end soon, and the shortest way wins."""
     paths: list[tuple[x509.Certificate, ...]] = [()]
     roots = {each for each in pool if is_self_signed(each)}
     seen: set[x509.Certificate] = set()
     longest: tuple[x509.Certificate, ...] = ()
     for path in paths:
         longest = max(longest, path, key=len)
-        issuers = [each for each in pool if issued(each, path[-1] if path else leaf)]
+        lowest = path[-1] if path else leaf
+        issuers = [each for each in pool if each not in seen and issued(each, lowest)]
         for issuer in issuers:
             if issuer in roots:
                 return path, issuer
         for issuer in issuers:
-            if issuer not in seen and sendable(issuer):
+            if sendable(issuer):
                 seen.add(issuer)
                 paths.append((*path, issuer))
     return longest, None

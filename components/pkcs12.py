@@ -36,7 +36,7 @@ LARGEST_FILE = 1_000_000
 MOST_ITERATIONS = 10_000_000
 """Rounds for the whole file: about two seconds of work, and more than five times what an export
 with 600,000 rounds (the count advised for PBKDF2) asks for its MAC, key and certificates."""
-MOST_CERTIFICATES = 100
+MOST_CERTIFICATES = 50
 
 SHA1 = "1.3.14.3.2.26"
 TRIPLE_DES = "1.2.840.113549.1.12.1.3"
@@ -353,8 +353,10 @@ def _what_other_asn1(whole: ber.Value, data: bytes) -> Exception:
     tags = [child.tag for child in whole.children]
     if tags[:1] == [ber.OBJECT_IDENTIFIER]:
         return Refusal.P7B.error() if _is_signed_data(whole) else Refusal.NOT_A_PFX.error()
-    if tags[:2] == [ber.INTEGER, ber.SEQUENCE] or set(tags) == {ber.INTEGER}:
-        return Refusal.BARE_KEY.error()
+    if tags[:1] == [ber.INTEGER]:
+        # Every format of a bare private key begins with version 0 or 1, a PFX with 3.
+        bare = whole.children[0].content in (b"\0", b"\1")
+        return Refusal.BARE_KEY.error() if bare else Refusal.DAMAGED.error()
     if tags == [ber.SEQUENCE, ber.OCTET_STRING]:
         return Refusal.BARE_KEY.error()
     with warnings.catch_warnings():
