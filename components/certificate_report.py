@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check",
         help="check a PFX file",
+        allow_abbrev=False,  # or --password would be taken for --password-file
         description=(
             "Shows names, usages, chain, dates and thumbprint of a PFX file, and whether a "
             "deployment would accept it. The password is asked for, unless it is in "

@@ -1,0 +1,132 @@
+"""The command that shows what a deployment would see in a PFX."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from components import certificate_report
+from components.certificate_report import PASSWORD_VARIABLE, main
+from tests.unit.certificates import PASSWORD, make_pfx
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+    file = tmp_path / "cdp1.pfx"
+    file.write_bytes(make_pfx())
+    return file
+
+
+def password_file(folder: Path, text: str = PASSWORD + "\r\n") -> str:
+    file = folder / "password"
+    file.write_text(text, newline="")
+    return str(file)
+
+
+def test_all_that_matters_is_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--password-file", password_file(file.parent)]
+    assert main(["check", str(file), *options]) == 0
+    out, err = capsys.readouterr()
+    for shown in (
+        "CN=cdp1.contoso.com",
+        "service FQDN: cdp1.contoso.com",
+        "Server Authentication (1.3.6.1.5.5.7.3.1)",
+        "secp256r1",
+        "SHA-256",
+        "364 days left",
+        "CN=Contoso Test Issuing",
+        "CN=Contoso Test Root (in the file, not sent)",
+        "It would be accepted.",
+    ):
+        assert shown in out
+    assert err == ""
+    assert "PRIVATE" not in out
+    assert PASSWORD not in out
+
+
+def test_a_wildcard_is_shown_with_what_it_can_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    file = tmp_path / "wild.pfx"
+    file.write_bytes(make_pfx("*.contoso.com"))
+    assert main(["check", str(file)]) == 1
+    assert "set serviceFqdn" in capsys.readouterr().out
+    options = ["--fqdn", "CDP7.contoso.com", "--test-environment"]
+    assert main(["check", str(file), *options]) == 0
+    out = capsys.readouterr().out
+    assert "host.contoso.com" in out
+    assert "service FQDN: cdp7.contoso.com" in out
+
+
+def test_what_would_be_refused_is_shown_with_everything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    file = tmp_path / "old.pfx"
+    file.write_bytes(make_pfx(ends=timedelta(hours=-1), usages=None))
+    assert main(["check", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "refused: it expired on" in out
+    assert "warning: it has no extended key usage" in out
+    assert "It would be refused." in out
+
+
+def test_the_password_is_asked_for_only_where_there_is_one(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(
+        certificate_report.getpass, "getpass", lambda text: asked.append(text) or PASSWORD
+    )
+    assert main(["check", str(file)]) == 0
+    assert len(asked) == 1
+    file.write_bytes(make_pfx(password=""))
+    assert main(["check", str(file)]) == 0
+    assert len(asked) == 1
+
+
+def test_without_a_terminal_it_says_where_the_password_goes(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
+    assert main(["check", str(file)]) == 2
+    assert PASSWORD_VARIABLE in capsys.readouterr().err
+
+
+def test_a_password_file_that_is_not_there_is_named(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(file), "--password-file", "/no/such"]) == 2
+    assert "/no/such" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module_and_says_in_one_line_what_is_wrong(file: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "components.certificate", "check", str(file)],
+        cwd=ROOT,
+        env=os.environ | {PASSWORD_VARIABLE: "wrong"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f'refused: "{file}" cannot be opened with the password given')
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_option_takes_the_password_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "x.pfx", "--password", "secret"])
+    assert "unrecognized" in capsys.readouterr().err
