@@ -16,6 +16,9 @@ Sources, US dollars, list prices without tax and discounts:
   differ by some tenths.
 - alerts: ``.../pricing/details/monitor/``, by how often a log alert is evaluated.
 - disks: Standard SSD, LRS (``.../pricing/details/managed-disks/``), East US.
+
+Only the sizes come from a dated record. The other figures are those of the pages named, as public
+sources of the first half of 2026 quote them; Asia's price of transfer was found in one place only.
 """
 
 from __future__ import annotations
