@@ -18,7 +18,7 @@ Sources, US dollars, list prices without tax and discounts:
 - disks: Standard SSD, LRS (``.../pricing/details/managed-disks/``), East US.
 
 Only the sizes come from a dated record. The other figures are those of the pages named, as public
-sources of the first half of 2026 quote them; Asia's price of transfer was found in one place only.
+sources of the first half of 2026 quote them; Asia's price of transfer is not confirmed.
 """
 
 from __future__ import annotations
