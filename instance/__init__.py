@@ -29,7 +29,7 @@ _DESTINATIONS = {
 
 _END_OF_FILE = "END-OF-CLOUDDP-FILE"
 _FILES_MARK = "# The files are written here.\n"
-_VERSION_MARK = "@VERSION@"
+_VERSION_MARK = "@PAYLOAD_VERSION@"
 
 
 class Cloud(Protocol):
@@ -88,8 +88,8 @@ def install_script(
     script = (
         (FOLDER / "install.sh")
         .read_text()
-        .replace(_FILES_MARK, "".join(_written(path, text) for path, text in sorted(files.items())))
         .replace(_VERSION_MARK, payload_version())
+        .replace(_FILES_MARK, "".join(_written(path, text) for path, text in sorted(files.items())))
     )
     packed = base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode()
     if len(packed) > MAXIMUM_SCRIPT_BYTES:

@@ -11,7 +11,7 @@
 set -Eeuo pipefail
 umask 022
 
-version='@VERSION@'
+version='@PAYLOAD_VERSION@'
 root="${CLOUDDP_PREFIX:-/}"
 root="${root%/}"
 user="${CLOUDDP_USER:-www-data}"
