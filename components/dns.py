@@ -83,6 +83,8 @@ class Chain:
     circular: bool
     ttl: int
     """Seconds for which the shortest-lived part may be kept."""
+    cached: bool
+    """Whether some of it may come from a cache, which goes on saying so until then."""
 
     def __str__(self) -> str:
         way = " → ".join(self.names)
@@ -116,7 +118,7 @@ class _BadAnswer(_Fault):
 class Resolver:
     """Asks DNS servers, one after the other until one answers, within a bounded time.
 
-    It holds no state, so threads may share it.
+    Threads may share it.
     """
 
     def __init__(
@@ -135,18 +137,16 @@ class Resolver:
             proxy: how DNS over HTTPS gets out; plain DNS always goes direct.
             seconds: how long one look-up may take in all.
             authoritative_port: where the servers that zones name listen.
-
-        Raises:
-            LookupFailed: the system has no DNS server, or a host in ``nameservers`` has no address.
         """
-        self._servers = tuple(_servers(nameservers) if nameservers else _system_servers())
+        self._nameservers = tuple(nameservers)
+        self._chosen: tuple[_Server, ...] = ()
         self._proxy = proxy or Proxy()
         self._seconds = seconds
         self._authoritative_port = authoritative_port
         self._recursive = True
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self._servers))
+        return ", ".join(map(str, self._chosen)) or ", ".join(self._nameservers) or "the system"
 
     def ask(self, name: str, kind: str) -> Answer:
         """Asks for the records of one kind.
@@ -205,10 +205,10 @@ class Resolver:
             LookupFailed: no server gave an answer in time.
         """
         names = [_text(dns.name.from_text(name))]
-        ttls: list[int] = []
+        answers: list[Answer] = []
         while True:
             answer = self.step(names[-1])
-            ttls.append(answer.ttl)
+            answers.append(answer)
             circular = False
             for alias in answer.aliases:
                 circular = alias in names
@@ -223,7 +223,8 @@ class Resolver:
                     addresses=answer.values,
                     exists=answer.exists,
                     circular=circular or len(names) > MOST_ALIASES,
-                    ttl=min(ttls),
+                    ttl=min(answer.ttl for answer in answers),
+                    cached=not all(answer.authoritative for answer in answers),
                 )
 
     def zone_of(self, name: str) -> str:
@@ -262,9 +263,17 @@ class Resolver:
 
     def _asking(self, servers: Iterable[_Server]) -> Resolver:
         other = copy.copy(self)
-        other._servers = tuple(servers)
+        other._chosen = tuple(servers)
         other._recursive = False
         return other
+
+    @property
+    def _servers(self) -> tuple[_Server, ...]:
+        """Whom to ask, found out when it is needed: a failure is then one of a look-up."""
+        if not self._chosen:
+            names = self._nameservers
+            self._chosen = tuple(_servers(names) if names else _system_servers())
+        return self._chosen
 
     def _authority(self, name: str) -> Answer:
         """The SOA record's answer of the zone that a name's records are in.

@@ -1,0 +1,267 @@
+"""The connection check against real names and a real HTTPS service, right and wrong."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import subprocess
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import connection_check
+from components.connection_check import TOKEN_KEY_VARIABLE, main
+from tests.dns.servers import ADDRESS, Bind, free_port
+from tests.dns.service import FQDN, SITE, TOKEN_KEY, Behaviour, Identity, identity, serve
+
+SAMPLE = ("--path", "/apps/one.bin")
+
+
+@dataclass
+class World:
+    """Names and a service, with the options that say what they should be."""
+
+    behaviour: Behaviour
+    mine: Identity
+    port: int
+    dns: Bind
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def check(self, *more: str) -> tuple[int, Mapping[str, Mapping[str, Any]]]:
+        """Runs the check. Returns the exit code and what it says of each stage."""
+        certificate = self.folder / "chain.pem"
+        certificate.write_text(self.mine.chain_pem)
+        code = main(
+            [
+                FQDN,
+                *("--site", SITE),
+                *("--address", ADDRESS),
+                *("--port", str(self.port)),
+                *("--nameserver", self.dns.server),
+                *("--certificate", str(certificate)),
+                *more,
+                "--json",
+            ]
+        )
+        (stages,) = json.loads(self.capsys.readouterr().out).values()
+        return code, {stage["stage"]: stage for stage in stages}
+
+    def failures(self, *more: str) -> dict[str, str]:
+        """What is wrong, by stage."""
+        code, stages = self.check(*more)
+        found = {name: stage["seen"] for name, stage in stages.items() if stage["ok"] is False}
+        assert code == bool(found)
+        return found
+
+
+@pytest.fixture
+def world(
+    bind: Callable[..., Bind],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Generator[Callable[..., World]]:
+    """Makes a world; what it is given differs from the right one."""
+    for variable in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", TOKEN_KEY_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    with ExitStack() as running:
+
+        def make(
+            contoso: str = f"dp CNAME {SITE}.", azure: str = f"dp1.region A {ADDRESS}"
+        ) -> World:
+            mine = identity()
+            behaviour = Behaviour(identities=[mine])
+            port = running.enter_context(serve(behaviour, tmp_path))
+            dns = bind(zones={"contoso.test": contoso, "cloudapp.test": azure})
+            return World(behaviour, mine, port, dns, tmp_path, capsys)
+
+        yield make
+
+
+def test_all_is_well(world: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_KEY_VARIABLE, TOKEN_KEY)
+    right = world()
+    right.behaviour.token_key = TOKEN_KEY
+    code, stages = right.check(*SAMPLE, "--instances", "2")
+    assert {name: stage["ok"] for name, stage in stages.items()} == dict.fromkeys(
+        ["alias", "address", "connection", "certificate", "service", "download", "instances"],
+        True,
+    )
+    assert code == 0
+    assert stages["download"]["seen"] == "1024 bytes"
+    assert stages["instances"]["seen"] == "the same on 16 connections"
+    assert f"GET /readyz {FQDN}:{right.port}" in right.behaviour.requests
+
+
+@pytest.mark.parametrize(
+    ("contoso", "azure", "stage", "words"),
+    [
+        ("dp TXT x", None, "alias", "no record at the zone's server"),
+        (f"dp A {ADDRESS}", None, "alias", f"{ADDRESS} at the zone's server"),
+        ("dp CNAME other.cloudapp.test.", None, "alias", "dp.contoso.test → other.cloudapp.test"),
+        ("dp CNAME more\nmore CNAME dp", None, "alias", "leads in a circle"),
+        (None, "dp1.region A 127.0.0.2", "address", f"{SITE} → 127.0.0.2"),
+        (None, "other A 127.0.0.2", "address", f"{SITE}, which does not exist"),
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_named(
+    world: Callable[..., World], contoso: str | None, azure: str | None, stage: str, words: str
+) -> None:
+    wrong = world(contoso=contoso or f"dp CNAME {SITE}.", azure=azure or f"dp1.region A {ADDRESS}")
+    failures = wrong.failures()
+    assert words in failures[stage]
+    assert set(failures) <= {"alias", "address"}
+
+
+def wrong_certificate(world: World) -> None:
+    world.behaviour.identities = [identity()]
+
+
+def incomplete_chain(world: World) -> None:
+    world.behaviour.identities = [world.mine.without_chain()]
+
+
+def expired(world: World) -> None:
+    world.mine = identity(begins=timedelta(days=-9), ends=timedelta(days=-1))
+    world.behaviour.identities = [world.mine]
+
+
+def foreign_name(world: World) -> None:
+    world.mine = identity("other.contoso.test")
+    world.behaviour.identities = [world.mine]
+
+
+def not_ready(world: World) -> None:
+    world.behaviour.ready = 503
+
+
+def no_ranges(world: World) -> None:
+    world.behaviour.ranges = False
+
+
+def no_length(world: World) -> None:
+    world.behaviour.length = False
+
+
+def other_key(world: World) -> None:
+    world.behaviour.token_key = "another-key-of-at-least-32-bytes!"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "stage", "words"),
+    [
+        (wrong_certificate, "certificate", "the certificate "),
+        (incomplete_chain, "certificate", "without CN=Issuing CA of its chain"),
+        (expired, "certificate", "that is not valid at this time"),
+        (foreign_name, "certificate", f"a certificate that is not for {FQDN}"),
+        (not_ready, "service", '503 ("{"waits for": "certificate"}")'),
+        (no_ranges, "download", "200 with no Content-Range"),
+        (no_length, "download", "200 without Content-Length"),
+        (other_key, "download", "401"),
+    ],
+)
+def test_a_service_that_is_wrong_is_named(
+    world: Callable[..., World],
+    monkeypatch: pytest.MonkeyPatch,
+    mistake: Callable[[World], None],
+    stage: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv(TOKEN_KEY_VARIABLE, TOKEN_KEY)
+    wrong = world()
+    wrong.behaviour.token_key = TOKEN_KEY
+    mistake(wrong)
+    failures = wrong.failures(*SAMPLE)
+    assert set(failures) == {stage}
+    assert words in failures[stage]
+    assert TOKEN_KEY not in str(failures)
+
+
+def test_one_instance_with_the_old_certificate_is_met(world: Callable[..., World]) -> None:
+    mixed = world()
+    # The certificate stage meets the second connection's instance, which is right.
+    mixed.behaviour.identities = [mixed.mine, mixed.mine, mixed.mine, identity()]
+    failures = mixed.failures("--instances", "2")
+    assert set(failures) == {"instances"}
+    assert failures["instances"].endswith("on 4 of 16 connections")
+
+
+def test_a_port_where_nothing_listens_fails_once_and_the_rest_is_not_looked_at(
+    world: Callable[..., World],
+) -> None:
+    nowhere = world()
+    nowhere.port = free_port()
+    code, stages = nowhere.check()
+    assert code == 1
+    assert "Connection refused" in stages["connection"]["seen"]
+    assert stages["certificate"]["ok"] is None
+    assert stages["certificate"]["seen"] == "not checked, since connection failed"
+
+
+def test_an_address_that_is_no_service_connects_and_serves_no_certificate(
+    world: Callable[..., World],
+) -> None:
+    other = world()
+    with socketserver.TCPServer((ADDRESS, 0), socketserver.BaseRequestHandler) as closes_at_once:
+        threading.Thread(target=closes_at_once.serve_forever, args=(0.05,), daemon=True).start()
+        other.port = closes_at_once.server_address[1]
+        failures = other.failures()
+        closes_at_once.shutdown()
+    assert set(failures) == {"certificate", "service"}
+
+
+def test_a_plain_name_is_checked_with_what_it_leads_to(
+    world: Callable[..., World], capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = world()
+    server = ["--nameserver", right.dns.server, "--port", str(right.port)]
+    assert main([FQDN, *server]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (f"OK     alias: {FQDN} leads to {SITE}: {FQDN} → {SITE} → {ADDRESS}")
+    assert [line.split()[0] for line in lines] == ["OK"] * 5
+
+
+def test_a_name_that_leads_nowhere_is_nothing_to_check(
+    world: Callable[..., World], capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = world()
+    assert main(["nobody.contoso.test", "--nameserver", right.dns.server]) == 2
+    assert capsys.readouterr().err == (
+        "nobody.contoso.test, which does not exist: there is nothing to check.\n"
+    )
+
+
+def test_a_stack_is_checked_by_its_outputs(
+    world: Callable[..., World],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = world()
+    point = {
+        "status": "Ready",
+        "serviceName": "dp1",
+        "serviceFqdn": FQDN,
+        "serviceUrl": f"https://{FQDN}:{right.port}/",
+        "siteUrl": SITE,
+        "virtualIp": ADDRESS,
+        "certificateThumbprint": "AB" * 20,
+    }
+    stopped = {**point, "status": "Stopped", "serviceName": "dp2"}
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert command[-2:] == ["--stack", "prod"]
+        outputs = {"distributionPoints": {"dp1": point, "dp2": stopped}}
+        return subprocess.CompletedProcess(command, 0, json.dumps(outputs), "")
+
+    monkeypatch.setattr(connection_check.subprocess, "run", run)
+    assert main(["--stack", "prod", "--nameserver", right.dns.server, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["dp1"]
+    assert [stage["stage"] for stage in found["dp1"] if not stage["ok"]] == ["certificate"]
