@@ -24,7 +24,7 @@ from .settings_model import (
 from .values import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
@@ -168,11 +168,10 @@ class Entry:
             self._refuse(location, _explanation(details))
             return
         *parents, name = location
-        known = keys_of(_model_at(parents))
-        self.problems.append(unknown_key(self._path(location), str(name), known))
-        meant = nearest(str(name), known)
-        if meant:  # the key that it was to be is then missing: one mistake, one sentence
-            self._bad.add(_outside_lists((*parents, meant)))
+        meant = meant_by(str(name), keys_of(_model_at(parents)), parents)
+        self.problems.append(unknown_key(self._path(location), meant))
+        if meant and self._value(meant) is None:
+            self._bad.add(_outside_lists(meant))  # missing there: one mistake, one sentence
 
 
 def parse_stack(
@@ -194,13 +193,15 @@ def parse_stack(
     shared: dict[str, Any] = {}
     problems: list[str] = []
     bad: set[str] = set()
+    misspelt: set[str] = set()
     kinds = {key: kind_of(field.annotation) for key, field in KEYS.items()} | {LIST_KEY: "array"}
     # The engine calls a whole object secret when one value in it is: the model knows which.
     hidden = {key for key in secret_keys if kinds.get(key) != "object"}
     for key, text in config.items():
         if key not in kinds:
-            problems.append(unknown_key(key, key, kinds))
-            bad.add(nearest(key, kinds) or key)
+            meant = meant_by(key, kinds)
+            problems.append(unknown_key(key, meant))
+            misspelt |= {str(meant[0])} if meant else set()
             continue
         try:
             shared[key] = decode(text, kinds[key])
@@ -208,6 +209,8 @@ def parse_stack(
             shown = "" if key in hidden or _is_hidden((key,)) else shown_value(text)
             problems.append(sentence(key, shown, str(error)))
             bad.add(key)
+    # What is misspelt is missing in its place, and that needs no more words.
+    bad |= {key for key in misspelt if not shared.get(key)}
     listed = shared.pop(LIST_KEY, None) or []
     entries = []
     for index, own in enumerate(listed or [{}]):
@@ -260,22 +263,32 @@ def shown_value(value: Any) -> str:
     return ""
 
 
-def nearest(name: str, known: Collection[str]) -> str | None:
-    """The known key that a misspelt one is nearest to, letter case aside."""
+def meant_by(
+    name: str, known: Collection[str], parents: Sequence[str | int] = ()
+) -> Location | None:
+    """Where the key is that a wrong one must mean.
+
+    Args:
+        name: the wrong key.
+        known: the keys that there are in its place.
+        parents: that place.
+
+    Returns:
+        A key of that name in another place, else the nearest in this place, else None.
+    """
+    elsewhere = next((key for key in _nested_keys() if key[-1] == name), None)
     by_lower_case = {key.lower(): key for key in known}
-    found = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
-    return by_lower_case[found[0]] if found else None
+    near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    return elsewhere or ((*parents, by_lower_case[near[0]]) if near else None)
 
 
-def unknown_key(path: str, name: str, known: Collection[str]) -> str:
+def unknown_key(path: str, meant: Location | None) -> str:
     """The sentence about a key that there is not."""
-    meant = nearest(name, known)
-    nested = next((dotted for dotted in _nested_keys() if dotted.endswith(f".{name}")), None)
     advice = "docs/settings.md lists them all"
-    if nested:
-        advice = f'it belongs in "{nested.rpartition(".")[0]}"'
-    elif meant:
-        advice = f'did you mean "{meant}"?'
+    if meant:
+        *parents, name = meant
+        elsewhere = path.endswith(str(name))
+        advice = f'it belongs in "{parents[-1]}"' if elsewhere else f'did you mean "{name}"?'
     return sentence(path, "", f"is not a setting here: {advice}")
 
 
@@ -382,8 +395,8 @@ def _is_hidden(location: Location) -> bool:
     )
 
 
-def _nested_keys() -> Iterator[str]:
+def _nested_keys() -> Iterator[tuple[str, str]]:
     for key, field in KEYS.items():
         nested = model_of(field.annotation)
         for name in keys_of(nested) if nested else ():
-            yield f"{key}.{name}"
+            yield key, name

@@ -379,6 +379,13 @@ def test_a_check_of_several_keys_is_left_out_only_where_one_of_them_is_bad() -> 
     ]
 
 
+def test_a_misspelt_key_beside_the_right_one_hides_nothing() -> None:
+    assert problems(regions="x", region="westeurop") == [
+        'regions is not a setting here: did you mean "region"?',
+        'region "westeurop" is not an Azure region: did you mean "westeurope"?',
+    ]
+
+
 def test_the_error_is_all_sentences_one_on_each_line() -> None:
     with pytest.raises(SettingsError) as refused:
         load(config(instances=17, servicePort=0), root=folder(), azure={})

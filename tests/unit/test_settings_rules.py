@@ -747,6 +747,22 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"regoin": "westeurope"}, 'regoin is not a setting here: did you mean "region"?'),
     ({"vmsize": "Standard_D2s_v5"}, 'vmsize is not a setting here: did you mean "vmSize"?'),
     ({"password": "x"}, 'password is not a setting here: it belongs in "certificate".'),
+    (
+        {"tokenKey": TOKEN_KEY, "access": {}},
+        'tokenKey is not a setting here: it belongs in "access".',
+    ),
+    (
+        {"access": {"anonymous": True, "pfxFile": "x"}},
+        'access.pfxFile is not a setting here: it belongs in "certificate".',
+    ),
+    (
+        {"regoin": "westeurope", "region": ""},
+        'regoin is not a setting here: did you mean "region"?',
+    ),
+    (
+        {"distributionpoints": [{}], "region": "", "certificate": {}},
+        'distributionpoints is not a setting here: did you mean "distributionPoints"?',
+    ),
     ({"frobnicate": "x"}, "frobnicate is not a setting here: docs/settings.md lists them all."),
     (
         {"dns": {"keyname": "x"}},
