@@ -254,6 +254,7 @@ RULES: Mapping[str, Rule] = {
     "dns:Zone": Rule(
         path=_of("Microsoft.Network/dnsZones/{zoneName}"),
         name=r"(?=.{1,253}$)([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{1,63}",
+        force_new=("location",),
         computed={"nameServers": [
             f"ns{n}-01.azure-dns.{t}." for n, t in enumerate(("com", "net", "org", "info"), 1)],
                   "maxNumberOfRecordSets": 10000, "numberOfRecordSets": 2},
@@ -272,6 +273,7 @@ RULES: Mapping[str, Rule] = {
     "monitor:MetricAlert": Rule(
         path=_of("Microsoft.Insights/metricAlerts/{ruleName}"),
         name=r"[^*#&+:<>?@%{}\\/]{1,260}",
+        force_new=("location",),
         refs=(("scopes[]", ""), ("actions[].actionGroupId", "actionGroups")),
     ),
     "monitor:ScheduledQueryRule": Rule(
@@ -284,6 +286,7 @@ RULES: Mapping[str, Rule] = {
     "monitor:DataCollectionEndpoint": Rule(
         path=_of("Microsoft.Insights/dataCollectionEndpoints/{dataCollectionEndpointName}"),
         name=r"[A-Za-z0-9](?=.{2,43}$)[-\w]*[A-Za-z0-9]",
+        force_new=("location",),
         computed={"immutableId": "dce-{hex}",
             "logsIngestion": {"endpoint": "https://{name}-{tag}.{location}-1.ingest.{monitor}"},
             "metricsIngestion": {
@@ -294,6 +297,7 @@ RULES: Mapping[str, Rule] = {
     "monitor:DataCollectionRule": Rule(
         path=_of("Microsoft.Insights/dataCollectionRules/{dataCollectionRuleName}"),
         name=r"[A-Za-z0-9][-.\w]{2,63}",
+        force_new=("location",),
         refs=(("dataCollectionEndpointId", "dataCollectionEndpoints"),
               ("destinations.logAnalytics[].workspaceResourceId", "workspaces")),
         computed={"immutableId": "dcr-{hex}"},
@@ -372,14 +376,13 @@ ZONED = frozenset(_ZONED.split())
 UNZONED = frozenset(_UNZONED.split())
 
 # Pattern of size -> (processor architecture, Trusted Launch). First match counts; a size that
-# matches none does not exist. Microsoft Learn virtual-machines/trusted-launch: not on A, Dv2, Dv3,
-# Ev3 and Fsv1 sizes nor on Arm before version 6.
-SIZES: tuple[tuple[str, str, bool], ...] = ((r"Standard_A\d+m?_v2", "x64", False),
-    (r"Standard_DS?\d+_v2|Standard_[DE]\d+_v3|Standard_F\d+s?", "x64", False),
-    (r"Standard_B\d+p[a-z]*_v2|Standard_[DE]\d+p[a-z]*_v5", "Arm64", False),
-    (r"Standard_[DE]\d+p[a-z]*_v[6-9]", "Arm64", True), (
-        r"Standard_B\d+[a-z]*(_v2)?|Standard_[DEF]\d+[a-z]*_v\d|Standard_L\d+[a-z]*_v[234]",
-        "x64", True))
+# matches none does not exist. MicrosoftDocs/azure-compute-docs virtual-machines/trusted-launch.md.
+SIZES: tuple[tuple[str, str, bool], ...] = (
+    (r"Standard_(A|M|EC|NP)\d+\w*|Basic_A\d|Standard_D\d+_v[23]", "x64", False),
+    (r"Standard_[DE]\d+[a-z]*p[a-z]*_v5", "Arm64", False),
+    (r"Standard_[BDE]\d+[a-z]*p[a-z]*_v\d+", "Arm64", True),
+    (r"Standard_(B|DC?|DS|E|FX?|GS?|H[BCX]?|L|N[CDGV])\d+(-\d+)?[a-z]*(_\w+)?", "x64", True),
+)
 
 # Images: (publisher, offer, sku) -> (architecture, generation 2, on the list for automatic OS
 # upgrades). MicrosoftDocs/azure-compute-docs virtual-machine-scale-sets-automatic-upgrade.md.
