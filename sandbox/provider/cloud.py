@@ -680,9 +680,9 @@ def _missing(put: Put, target: str) -> Refusal:
 
 def arm_type(resource_id: str) -> str:
     """The ARM type of an id: "Microsoft.Network/virtualNetworks/subnets"."""
-    _, _, tail = resource_id.rpartition("/providers/")
+    _, provided, tail = resource_id.rpartition("/providers/")
     parts = tail.split("/")
-    if len(parts) < 3:
+    if not provided:
         return "Microsoft.Resources/resourceGroups"
     return "/".join([parts[0], *parts[1::2]])
 

@@ -325,14 +325,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         shape = self.checker.schema["resources"][token]["in"]
         if request.inputs.fields:
             inputs = plain(request.inputs)
-            seen = new
-            if token == "network:VirtualNetwork" and "subnets" not in inputs:
-                seen = {name: item for name, item in new.items() if name != "subnets"}
-            old = plain(request.properties)
+            # Subnets made beside a network whose program names none are not the program's.
+            beside = token == "network:VirtualNetwork" and "subnets" not in inputs
+            old, seen = (
+                {name: item for name, item in each.items() if not (beside and name == "subnets")}
+                for each in (plain(request.properties), new)
+            )
             inputs = refreshed(
-                inputs,
-                self.checker.inputs_of(shape, {n: old[n] for n in old if n in seen}),
-                self.checker.inputs_of(shape, seen),
+                inputs, self.checker.inputs_of(shape, old), self.checker.inputs_of(shape, seen)
             )
         else:
             inputs = {

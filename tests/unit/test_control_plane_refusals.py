@@ -31,8 +31,8 @@ from .landscape import (
 
 SET = "virtualMachineProfile"
 EXTENSIONS = f"{SET}__extensionProfile__extensions"
-NO_HEALTH = {f"{EXTENSIONS}__1": None}
-WITH_PROBE = {f"{SET}__networkProfile__healthProbe": PROBE}
+NO_HEALTH: dict[str, Any] = {f"{EXTENSIONS}__1": None}
+WITH_PROBE: dict[str, Any] = {f"{SET}__networkProfile__healthProbe": PROBE}
 ELSEWHERE = "northeurope"
 QUERY = "criteria__allOf__0__query"
 METRIC = "criteria__allOf__0__metricName"
@@ -465,7 +465,7 @@ def test_a_subscription_that_is_not_there_is_refused(azure: Cloud) -> None:
 def test_a_role_for_an_identity_must_say_that_it_is_a_service_principal(azure: Cloud) -> None:
     identity = azure.get(id_of("managedidentity:UserAssignedIdentity"))
     assert identity
-    role = {
+    role: dict[str, Any] = {
         "roleAssignmentName": ASSIGNMENT.replace("1", "6"),
         "principalId": identity[2]["principalId"],
     }
@@ -523,7 +523,7 @@ def test_an_unknown_table_is_no_matter_when_the_query_is_not_to_be_checked(azure
         "monitor:ScheduledQueryRule",
         update=True,
         skipQueryValidation=True,
-        **{QUERY: query},
+        **dict[str, Any]({QUERY: query}),
     )
 
 
