@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import socket
-import time
+import threading
 from collections.abc import Generator
 from datetime import UTC, datetime
 
@@ -56,8 +57,8 @@ class Keeper:
         self._certificate = self._kept[CERTIFICATE] or self._stand_in()
         self._certificate_expires: datetime | None = None
         self._addresses: tuple[tuple[str, int], ...] = ()
-        # What has come from the vault since the agent began: only then is the service ready.
-        self._fetched: set[str] = set()
+        # What has answered since the agent began: only with all of it is the service ready.
+        self._proved: set[str] = set()
 
     def prepare(self) -> None:
         """Lays a configuration with which nginx can start: the last good one, or a first one."""
@@ -73,10 +74,12 @@ class Keeper:
             self._nginx.lay(self._rendered())
 
     def run(self) -> None:
-        """Makes passes until the process is ended."""
+        """Makes passes until the process is ended; a SIGHUP begins the next one at once."""
         messages.listen(self._places)
         if not (self._places.run / "started").exists():
             self._places.touch("started")
+        wake = threading.Event()
+        signal.signal(signal.SIGHUP, lambda *_: wake.set())
         notify("READY=1")
         say("The agent runs.")
         delay = FIRST_SECONDS
@@ -86,7 +89,8 @@ class Keeper:
             wanted = PASS_SECONDS if ready else min(delay, MOST_SECONDS)
             delay = FIRST_SECONDS if ready else delay * GROWTH
             pause = max(wanted, self._retry_after) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-            time.sleep(min(pause, LONGEST_WAIT_SECONDS))
+            wake.wait(min(pause, LONGEST_WAIT_SECONDS))
+            wake.clear()
 
     def work(self) -> None:
         """Makes one pass. No step's failure stops another, or undoes what was good."""
@@ -104,6 +108,9 @@ class Keeper:
                 self._resolve()
         with self._step("nginx"):
             self._apply()
+        if self._settings:
+            with self._step("storage"):
+                self._ask_storage()
         with self._step("readiness"):
             self._prove_ready()
         with self._step("disk"):
@@ -145,7 +152,7 @@ class Keeper:
         if self._settings is None or self._settings.text != secret.value:
             self._settings = ServiceSettings.parse(secret.value)
             say("The service settings are new.")
-        self._fetched.add("settings")
+        self._proved.add("settings")
 
     def _read_certificate(self, settings: ServiceSettings) -> None:
         secret = self._vault.read(settings.certificate_id)
@@ -160,7 +167,7 @@ class Keeper:
             if served.pem != self._certificate:
                 self._certificate = served.pem
                 say(f"The certificate is new; it expires {served.expires:%Y-%m-%d %H:%M} UTC.")
-        self._fetched.add("certificate")
+        self._proved.add("certificate")
         if self._certificate_expires and self._certificate_expires <= datetime.now(UTC):
             raise Problem("The certificate has expired, and the vault has no newer one.")
 
@@ -209,17 +216,28 @@ class Keeper:
         if self._certificate_seen:
             self._keep(CERTIFICATE, self._certificate)
 
+    def _ask_storage(self) -> None:
+        """Looks whether storage answers, over the same way that content takes."""
+        status = self._nginx.container_status()
+        if status in (401, 403):
+            # A token that has gone bad is not waited out.
+            self._identity.forget(self._instance.storage_audience)
+            raise Problem(
+                f"Storage does not admit this instance (status {status}); roles and firewall rules"
+                " may take a quarter of an hour."
+            )
+        if status != 200:
+            raise Problem(f"The content container answers with status {status}.")
+        self._proved.add("content container")
+
     def _prove_ready(self) -> None:
         if self._ready:
             return
-        missing = {"settings", "certificate"} - self._fetched
+        missing = {"settings", "certificate", "content container"} - self._proved
         if missing:
-            raise Problem(f"waits for the vault: {' and '.join(sorted(missing))}.")
+            raise Problem(f"The service waits for: {', '.join(sorted(missing))}.")
         if self._rendered()["version"] != self._nginx.running():
-            raise Problem("waits for nginx.")
-        status = self._nginx.container_status()
-        if status != 200:
-            raise Problem(f"waits for the content container, which answers with status {status}.")
+            raise Problem("The service waits for nginx.")
         self._places.touch("ready")
         say("The service is ready.")
 

@@ -134,6 +134,7 @@ def render(
             "content.conf": "content.conf",
             "storage.conf": "storage.conf",
             "control.conf": "control.conf",
+            "first-slice.conf": "first-slice.conf",
         }
         words |= {
             "CONTAINER": settings.container,
