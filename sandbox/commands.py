@@ -14,11 +14,14 @@ from sandbox.terminal import Problem, say
 
 AT_ONCE = ("--yes", "--skip-preview", "--suppress-permalink=true", "--stack", STACK)
 CHECKED = ("__main__.py", "bench", "components", "instance", "sandbox", "tests")
-# Tiers that can share the machine run side by side; real servers have it for themselves.
-TEST_RUNS = (
-    (("unit", "engine"), ("-n", "2", "--dist", "loadfile")),
-    (("instance",), ()),
-)
+# The tiers of the tests, and how each is run. Tests on the engine mostly wait for it, so two run
+# side by side; real servers have the machine for themselves.
+TIERS: dict[str, tuple[str, ...]] = {
+    "unit": (),
+    "engine": ("-n", "2"),
+    "dns": (),
+    "instance": (),
+}
 
 
 def up() -> None:
@@ -71,13 +74,10 @@ def test() -> None:
     """Run the checks and every tier of the tests."""
     lint()
     pulumi_cli.ensure(Path(sys.executable))
-    failed = []
-    for tiers, options in TEST_RUNS:
-        folders = [f"tests/{tier}" for tier in tiers if any((ROOT / "tests" / tier).glob("test_*"))]
-        if folders and not _succeeds(("pytest", *options, *folders)):
-            failed += folders
+    tiers = [tier for tier in TIERS if any((ROOT / "tests" / tier).glob("test_*.py"))]
+    failed = [tier for tier in tiers if not _succeeds(("pytest", *TIERS[tier], f"tests/{tier}"))]
     if failed:
-        raise Problem(f"Tests failed in {', '.join(failed)}.")
+        raise Problem(f"Tests failed in {', '.join(f'tests/{tier}' for tier in failed)}.")
 
 
 def bench() -> None:

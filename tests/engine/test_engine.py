@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import cache, certificates, environment, home, pulumi_cli, requirements
+from sandbox import cache, certificates, commands, environment, home, pulumi_cli, requirements
 from sandbox.home import Sandbox
 from sandbox.terminal import Problem
 from tests.engine.program import SandboxedProgram
@@ -386,6 +386,11 @@ def test_an_old_python_is_told_which_one_is_needed() -> None:
 
 
 # The commands
+
+
+def test_every_folder_of_tests_is_a_tier_that_is_run() -> None:
+    folders = {path.parent.name for path in (requirements.ROOT / "tests").glob("*/test_*.py")}
+    assert folders <= commands.TIERS.keys()
 
 
 def test_down_with_nothing_up_needs_no_engine_and_succeeds(tmp_path: Path) -> None:
