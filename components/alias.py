@@ -52,5 +52,5 @@ class Alias(pulumi.ComponentResource):
 
 
 def relative_name(fqdn: str, zone: str) -> str:
-    """The name of a record within its zone: ``dp.eu`` for ``dp.eu.contoso.com`` in ``contoso.com``."""
+    """The name of a record within its zone: ``dp.eu`` for ``dp.eu.contoso.com``."""
     return fqdn.removesuffix("." + zone)

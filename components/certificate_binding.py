@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NotRequired
 
@@ -12,6 +13,12 @@ from .parts import PartArgs
 from .roles import Role, assign
 
 SHORTEST_SOFT_DELETE_DAYS = 7
+EXISTING = re.compile("cannot create already existing resource '([^']+)'")
+"""What the provider says of a resource that is there and not in the state."""
+DELETED_STATE = "already exists in deleted state"
+"""What Key Vault answers where a deleted vault holds a name (HTTP 409, ConflictError).
+
+Source: pulumi/pulumi-azure-native issue 1174."""
 
 
 class CertificateBindingArgs(PartArgs):
@@ -89,6 +96,9 @@ class CertificateBinding(pulumi.ComponentResource):
                 ],
                 # The name is fixed, so the old vault must be gone before the new one comes.
                 delete_before_replace=True,
+                hooks=pulumi.ResourceHookBinding(
+                    on_error=[pulumi.ErrorHook(f"{name}-name-taken", _explain_deleted_vault)]
+                ),
             ),
         )
         self._secret(
@@ -156,5 +166,39 @@ class CertificateBinding(pulumi.ComponentResource):
                 # closes to the operator. They go with their vault.
                 deleted_with=vault,
                 retain_on_delete=True,
+                hooks=pulumi.ResourceHookBinding(
+                    on_error=[pulumi.ErrorHook(f"{name}-exists", _explain_existing_secret)]
+                ),
             ),
         )
+
+
+def _explain_deleted_vault(failed: pulumi.ErrorHookArgs) -> bool:
+    """Says what to do where a deleted vault still holds the name; False: Azure will not relent."""
+    if any(DELETED_STATE in error for error in failed.errors):
+        name = (failed.new_inputs or {}).get("vaultName")
+        location = (failed.new_inputs or {}).get("location")
+        pulumi.log.error(
+            f"A deleted vault still holds the name {name}, for up to "
+            f"{SHORTEST_SOFT_DELETE_DAYS} days after its deletion: take it back with "
+            "recoverKeyVault: true, free the name with `az keyvault purge "
+            f"--name {name} --location {location}`, or choose another keyVaultName."
+        )
+    return False
+
+
+def _explain_existing_secret(failed: pulumi.ErrorHookArgs) -> bool:
+    """Says what to do with a secret that came back with its vault; False: it will still be there.
+
+    The provider creates nothing that exists, and a vault that was taken back has its secrets.
+    """
+    found = next((each for error in failed.errors if (each := EXISTING.search(error))), None)
+    if found:
+        parent = re.sub(r"\$[^$]+::[^:]+$", "", failed.urn) + "::" + failed.name.rpartition("-")[0]
+        pulumi.log.error(
+            f"The vault was taken back with the secret of {failed.name} in it: take that into the "
+            f"stack with `pulumi import {failed.type} {failed.name} {found[1]} "
+            f"--parent 'parent={parent}' --protect=false --generate-code=false --yes`, "
+            "then run pulumi up again."
+        )
+    return False

@@ -170,6 +170,7 @@ class CloudDistributionPoint(pulumi.ComponentResource):
             },
             child,
         )
+        site_fqdn = _as_expected(network.site_fqdn, names.site_fqdn)
         certificate = args.service_certificate
         CertificateBinding(
             f"{name}-certificate",
@@ -202,9 +203,9 @@ class CloudDistributionPoint(pulumi.ComponentResource):
         self.status = pulumi.Output.from_input("Not checked" if args.instances else "Stopped")
         self.service_fqdn = pulumi.Output.from_input(names.fqdn)
         self.service_url = pulumi.Output.from_input(_service_url(names.fqdn, args.service_port))
-        self.site_url = network.site_fqdn
+        self.site_url = site_fqdn
         self.virtual_ip = network.virtual_ip
-        self.cname_record = self._alias(name, args, network.site_fqdn, child)
+        self.cname_record = self._alias(name, args, site_fqdn, child)
         self.service_name = pulumi.Output.from_input(names.service)
         self.resource_group = pulumi.Output.from_input(group_name)
         self.storage_account = storage.account_name
@@ -306,6 +307,16 @@ def _group_name(
         ),
     )
     return group.name
+
+
+def _as_expected(found: pulumi.Output[str], expected: str) -> pulumi.Output[str]:
+    """What Azure reports or, in a preview that cannot know it yet, what the settings make it.
+
+    So a reviewer sees the real name in Azure's domain before anything exists.
+    """
+    return found.apply(
+        lambda value: value if isinstance(value, str) else expected, run_with_unknowns=True
+    )
 
 
 def _certificate_tags(

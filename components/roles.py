@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 import pulumi
 from pulumi_azure_native import authorization
@@ -10,10 +10,10 @@ from pulumi_azure_native import authorization
 from .naming import Names
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """Built-in roles by their id, the narrowest that do the work.
 
-    Source: "Azure built-in roles", learn.microsoft.com/azure/role-based-access-control/built-in-roles.
+    Source: Microsoft Learn, "Azure built-in roles".
     """
 
     BLOB_DATA_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"

@@ -129,11 +129,12 @@ class DistributionService(pulumi.ComponentResource):
                 delete_before_replace=True,
             ),
         )
-        scale_set = self._scale_set(name, args, identity)
+        identified = self._identified(identity)
+        scale_set = self._scale_set(name, args, identity, identified.client_id)
 
         self.identity_id = identity.id
-        self.principal_id = identity.principal_id
-        self.client_id = identity.client_id
+        self.principal_id = identified.principal_id
+        self.client_id = identified.client_id
         self.scale_set_id = scale_set.id
         self.scale_set_name = scale_set.name
         self.register_outputs(
@@ -146,11 +147,29 @@ class DistributionService(pulumi.ComponentResource):
             }
         )
 
+    def _identified(
+        self, identity: managedidentity.UserAssignedIdentity
+    ) -> pulumi.Output[managedidentity.GetUserAssignedIdentityResult]:
+        """Asks Azure who the identity is.
+
+        Its principal and client never change. But the previews of the provider call all that
+        Azure filled in unknown as soon as anything of a resource changes, a tag say, and would
+        show every role and the scale set as changing with it. Its id stays known.
+        Source: pulumi/pulumi-azure-native provider/pkg/provider/provider.go, Update.
+        """
+        parts = identity.id.apply(lambda resource_id: resource_id.split("/"))
+        return managedidentity.get_user_assigned_identity_output(
+            resource_group_name=parts[4],
+            resource_name=parts[8],
+            opts=pulumi.InvokeOutputOptions(parent=self),
+        )
+
     def _scale_set(
         self,
         name: str,
         args: DistributionServiceArgs,
         identity: managedidentity.UserAssignedIdentity,
+        client_id: pulumi.Output[str],
     ) -> compute.VirtualMachineScaleSet:
         names = args["names"]
         image = IMAGES[architecture(args["vm_size"])]
@@ -195,7 +214,7 @@ class DistributionService(pulumi.ComponentResource):
                 diagnostics_profile=compute.DiagnosticsProfileArgs(
                     boot_diagnostics=compute.BootDiagnosticsArgs(enabled=True)
                 ),
-                extension_profile=_extension_profile(args, identity.client_id),
+                extension_profile=_extension_profile(args, client_id),
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,

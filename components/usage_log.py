@@ -33,7 +33,6 @@ class Workspace:
     region: pulumi.Input[str]
     provider: pulumi.ProviderResource | None
     """The provider for its subscription; None for the distribution point's."""
-    own: operationalinsights.Workspace | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +129,6 @@ def _own_workspace(name: str, args: PartArgs, parent: pulumi.Resource) -> Worksp
         group=args["resource_group_name"],
         region=args["location"],
         provider=None,
-        own=own,
     )
 
 
@@ -149,7 +147,6 @@ def _existing_workspace(workspace_id: str, parent: pulumi.Resource) -> Workspace
         group=group,
         region=found.location.apply(normalise_region),
         provider=provider,
-        own=None,
     )
 
 
@@ -177,13 +174,9 @@ def _table(
                 for column in COLUMNS
             ],
         ),
-        opts=pulumi.ResourceOptions(
-            parent=parent,
-            provider=workspace.provider,
-            # Made again within two weeks, a deleted workspace comes back with its tables: one that
-            # was deleted before it would be missing.
-            deleted_with=workspace.own,
-        ),
+        # Deleted before its workspace: made again within two weeks, a workspace comes back with its
+        # tables, and the provider refuses to create one that is already there.
+        opts=pulumi.ResourceOptions(parent=parent, provider=workspace.provider),
     )
 
 

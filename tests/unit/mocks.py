@@ -324,6 +324,11 @@ _ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "subscriptionId": SUBSCRIPTION,
         "tenantId": TENANT,
     },
+    "azure-native:managedidentity:getUserAssignedIdentity": {
+        "principalId": PRINCIPAL,
+        "clientId": CLIENT,
+        "tenantId": TENANT,
+    },
 }
 
 

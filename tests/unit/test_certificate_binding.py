@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -30,7 +30,7 @@ def binding(**changed: Any) -> Recorder:
         "certificate_tags": {"thumbprint": "AB12"},
         "service_settings": '{"version":1}',
     }
-    args.update(changed)  # type: ignore[typeddict-item]
+    args.update(cast("CertificateBindingArgs", changed))
     return run(lambda: CertificateBinding("dp-certificate", args))
 
 

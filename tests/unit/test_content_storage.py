@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from components.clouds import CLOUDS
 from components.content_storage import ContentStorage, ContentStorageArgs
@@ -33,7 +33,7 @@ def storage(**changed: Any) -> Recorder:
         "publisher_addresses": ["203.0.113.0/24"],
         "protect": True,
     }
-    args.update(changed)  # type: ignore[typeddict-item]
+    args.update(cast("ContentStorageArgs", changed))
     return run(lambda: ContentStorage("dp-content", args))
 
 
@@ -85,7 +85,8 @@ def test_the_service_may_read_and_the_publishers_may_write_the_container_and_not
     reader = recorder.named("dp-content-reader").inputs
     publisher = recorder.named(f"dp-content-publisher-{GROUP_OF_PUBLISHERS}").inputs
     container = "/providers/Microsoft.Storage/blobContainers/content"
-    assert reader["scope"].endswith(container) and publisher["scope"].endswith(container)
+    assert reader["scope"].endswith(container)
+    assert publisher["scope"].endswith(container)
     assert reader["roleDefinitionId"].endswith(Role.BLOB_DATA_READER.value)
     assert reader["principalType"] == "ServicePrincipal"
     assert reader["principalId"] == PRINCIPAL

@@ -573,10 +573,10 @@ def test_what_azure_moves_to_no_other_region_is_replaced_the_old_one_first() -> 
         assert each.delete_before_replace is True
 
 
-def test_the_table_goes_with_its_own_workspace_so_that_it_comes_back_with_it() -> None:
-    recorded = quotas()
-    table = recorded.one("azure-native:operationalinsights:Table")
-    assert table.deleted_with == recorded.one(WORKSPACE).urn
+def test_the_table_is_deleted_before_its_workspace_so_that_both_can_be_made_again() -> None:
+    table = quotas().one("azure-native:operationalinsights:Table")
+    assert table.deleted_with == ""
+    assert not table.retain_on_delete
 
 
 def test_all_that_takes_tags_has_them_and_each_is_a_child_of_the_part() -> None:
