@@ -25,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from components import certificate_rules
 from components.certificate import CertificateError, ServiceCertificate, read_file
 from components.certificate_rules import Advice, Refusal
-from components.pkcs12 import LARGEST_FILE, MOST_CERTIFICATES, MOST_ITERATIONS
+from components.pkcs12 import LARGEST_FILE, MOST_CERTIFICATES, MOST_ITERATIONS, open_pfx
 from components.sign_in import check_client_certificate
 from tests.unit.certificate_damage import join, replace_numbers, replace_object_identifiers
 from tests.unit.certificates import (
@@ -311,6 +311,13 @@ def test_the_order_in_the_file_does_not_matter() -> None:
     leaf = make_certificate(FQDN, ec_key(), issuer=intermediate(), names=[FQDN])
     orders = (chain, chain[::-1])
     assert len({read(pack(ec_key(), leaf, order)).pem for order in orders}) == 1
+
+
+def test_certificates_come_in_an_order_of_their_own() -> None:
+    everything = [make_certificate(f"host{number}", ec_key()) for number in range(10)]
+    data = make_pfx(chain=everything)
+    found = open_pfx(data, PASSWORD).certificates
+    assert list(found) == sorted(found, key=der)
 
 
 def test_a_friendly_name_makes_no_difference() -> None:

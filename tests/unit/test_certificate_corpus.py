@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtensionOID
 from components import ber
 from components.certificate import CertificateError, ServiceCertificate, read_file
 from components.certificate_report import PASSWORD_VARIABLE, main
+from components.certificate_rules import Refusal
 from components.pkcs12 import LARGEST_FILE
 from tests.unit.certificate_damage import (
     assemble,
@@ -339,6 +340,24 @@ def test_a_damaged_input_is_refused_in_words_and_in_time(
     record_property("seconds", seconds)
     assert seconds < LONGEST_SECONDS
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in CORPUS if "rounds everywhere" in name and name.startswith(("2", "4"))),
+        "2147483647 rounds for the MAC",
+        "rounds in BER",
+        "rounds of many small bags",
+        "scrypt with a huge cost",
+        "scrypt with a huge parallelism",
+        "PBMAC1 with many rounds",
+    ],
+)
+def test_too_many_rounds_are_counted_and_not_done(name: str) -> None:
+    with pytest.raises(CertificateError) as caught:
+        ServiceCertificate.read(CORPUS[name](), PASSWORD)
+    assert caught.value.rules == (Refusal.TOO_MUCH_WORK,)
 
 
 def test_the_corpus_is_large_enough_and_mostly_refused() -> None:
