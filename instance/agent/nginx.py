@@ -126,16 +126,13 @@ def render(
         "USER": places.user,
     }
     files = {"tls.pem": certificate, "storage.conf": "", "control.conf": ""}
-    names = {"nginx.conf": "nginx.conf", "gate.js": "gate.js", "content.conf": "starting.conf"}
+    names = {name: name for name in ("nginx.conf", "methods.conf", "gate.js")}
+    names["content.conf"] = "starting.conf"
     gate: dict[str, object] = {"run": str(places.run)}
     if content:
         settings, access = content.settings, content.settings.access
-        names |= {
-            "content.conf": "content.conf",
-            "storage.conf": "storage.conf",
-            "control.conf": "control.conf",
-            "first-slice.conf": "first-slice.conf",
-        }
+        serving = ("content.conf", "storage.conf", "control.conf", "first-slice.conf")
+        names |= {name: name for name in serving}
         words |= {
             "CONTAINER": settings.container,
             "HIDDEN_HEADERS": "\n".join(f"proxy_hide_header {name};" for name in HIDDEN_HEADERS),

@@ -11,10 +11,11 @@ import contextlib
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 MODULE = "sandbox.dataplane.systemctl"
@@ -113,18 +114,41 @@ class Unit:
         while True:
             for command in self.options("ExecStartPre"):
                 subprocess.run(shlex.split(command), env=environment, check=False)
-            main = subprocess.Popen(
-                shlex.split(self.option("ExecStart", "")),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-            )
-            running[:] = [main]
+            with self._notices(environment) as ready:
+                main = subprocess.Popen(
+                    shlex.split(self.option("ExecStart", "")),
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                )
+                running[:] = [main]
+                while not ready() and main.poll() is None:
+                    pass
             self.note("main", main.pid)
             while main.poll() is None:
                 time.sleep(POLL_SECONDS * 4)
                 if owner and not _lives(owner):
                     end()
             time.sleep(float(self.option("RestartSec", "1")))
+
+    @contextlib.contextmanager
+    def _notices(self, environment: dict[str, str]) -> Generator[Callable[[], bool]]:
+        """Offer the socket of `sd_notify(3)`, and a function that waits for `READY=1` a moment."""
+        if self.option("Type", "simple") != "notify":
+            yield lambda: True
+            return
+        path = self._state / f"{self.name}.notify"
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+            notices.bind(str(path))
+            notices.settimeout(POLL_SECONDS)
+            environment["NOTIFY_SOCKET"] = str(path)
+
+            def ready() -> bool:
+                with contextlib.suppress(TimeoutError):
+                    return b"READY=1" in notices.recv(4096).split(b"\n")
+                return False
+
+            yield ready
 
     def _until(self, done: Callable[[], bool]) -> None:
         end = time.monotonic() + STOP_SECONDS
