@@ -524,10 +524,7 @@ def _firewall(put: Put, rules: dict[str, Any], service: str, id_of: str, address
 
 @_check("storage:StorageAccount")
 def _storage_account(put: Put) -> None:
-    sku, kind = str(value(put.new, "sku.name")), str(put.new.get("kind"))
-    put.need(sku.startswith("Standard") or kind != "BlobStorage",
-             "InvalidValuesForRequestParameters",
-             "Values for request parameters are invalid: sku.")
+    sku = str(value(put.new, "sku.name"))
     was = value(put.old, "sku.name", sku)
     zonal = any("ZRS" in each or each.startswith("Premium") for each in (was, sku))
     put.need(was == sku or not zonal, "InvalidAccountTypeChange",  # UNSURE: code

@@ -74,6 +74,10 @@ CHANGES: tuple[Row, ...] = (
      "LinkedInvalidPropertyId", "fully qualified"),
     ("a subnet that is removed while in use", "network:VirtualNetwork", {"subnets": []},
      "InUseSubnetCannotBeDeleted", "virtualMachineScaleSets/set"),
+    ("two subnets of one name", "network:VirtualNetwork",
+     {"subnets": [{"name": "subnet", "addressPrefix": "10.0.0.0/26"},
+                  {"name": "subnet", "addressPrefix": "10.0.0.64/26"}]},
+     "InvalidRequestFormat", "unique"),
     ("two subnets over each other", "network:VirtualNetwork",
      {"subnets": [{"name": "subnet", "addressPrefix": "10.0.0.0/25"},
                   {"name": "other", "addressPrefix": "10.0.0.64/26"}]},
@@ -260,6 +264,13 @@ CHANGES: tuple[Row, ...] = (
       [{"name": "ApiName", "operator": "Include", "values": ["x"]}]}, "BadRequest", "ApiName"),
     ("two accounts in one alert", "monitor:MetricAlert",
      {"scopes": LANDSCAPE["monitor:MetricAlert"]["scopes"] * 2}, "BadRequest", "one scope"),
+    ("two accounts in one alert of the other kind", "monitor:MetricAlert",
+     {"scopes": LANDSCAPE["monitor:MetricAlert"]["scopes"] * 2, "criteria__odataType":
+      "Microsoft.Azure.Monitor.MultipleResourceMultipleMetricCriteria"}, "BadRequest",
+     "multi resource"),
+    ("two criteria of one name", "monitor:MetricAlert",
+     {"criteria__allOf": LANDSCAPE["monitor:MetricAlert"]["criteria"]["allOf"] * 2}, "BadRequest",
+     "names of their own"),
     ("a metric alert in a region", "monitor:MetricAlert", {"location": "westeurope"},
      "InvalidResourceLocation", "global"),
     ("an action group that is not there", "monitor:MetricAlert",
@@ -267,6 +278,10 @@ CHANGES: tuple[Row, ...] = (
      "ResourceNotFound", "none"),
     ("a log alert over three days", "monitor:ScheduledQueryRule", {"windowSize": "P3D"},
      "BadRequest", "2 days"),
+    ("a log alert every other day", "monitor:ScheduledQueryRule",
+     {"windowSize": "P2D", "evaluationFrequency": "P2D"}, "BadRequest", "1 day"),
+    ("a log alert without criteria", "monitor:ScheduledQueryRule", {"criteria": {}}, "BadRequest",
+     "no criteria"),
     ("a log alert every minute over seven hours", "monitor:ScheduledQueryRule",
      {"evaluationFrequency": "PT1M", "windowSize": "PT7H"}, "BadRequest", "6 hours"),
     ("a log alert over too many periods", "monitor:ScheduledQueryRule",
@@ -296,6 +311,8 @@ CHANGES: tuple[Row, ...] = (
     ("a stream whose name says nothing", "monitor:DataCollectionRule",
      {"streamDeclarations": {"Usage": {"columns": [{"name": "TimeGenerated"}]}}},
      "InvalidPayload", "Custom-"),
+    ("a stream without columns", "monitor:DataCollectionRule",
+     {"streamDeclarations__Custom-Usage_CL__columns": []}, "InvalidPayload", "no columns"),
     ("a stream without time", "monitor:DataCollectionRule",
      {"streamDeclarations__Custom-Usage_CL__columns": [{"name": "Bytes", "type": "long"}]},
      "InvalidTransformOutput", "TimeGenerated"),
@@ -313,6 +330,11 @@ CHANGES: tuple[Row, ...] = (
      "TimeGenerated"),
     ("a column of another type than before", "operationalinsights:Table",
      {"schema__columns__1__type": "string"}, "InvalidParameter", "Bytes"),
+    ("a column twice", "operationalinsights:Table",
+     {"schema__columns": [{"name": "TimeGenerated", "type": "dateTime"}] * 2}, "InvalidParameter",
+     "twice"),
+    ("a column with a dash", "operationalinsights:Table", {"schema__columns__1__name": "a-b"},
+     "InvalidParameter", "a-b"),
     ("a schema of another name", "operationalinsights:Table", {"schema__name": "Other_CL"},
      "InvalidParameter", "schema"),
     ("a workbook that is no JSON", "applicationinsights:Workbook", {"serializedData": "{"},
@@ -322,6 +344,10 @@ CHANGES: tuple[Row, ...] = (
      {"timePeriod__startDate": "2026-11-15T00:00:00Z"}, "400", "first of a month"),
     ("a budget that tells nobody", "consumption:Budget",
      {"notifications__warning__contactEmails": []}, "400", "nobody"),
+    ("a budget with six notifications", "consumption:Budget",
+     {"notifications": {n: {} for n in "abcdef"}}, "400", "5 notifications"),
+    ("a budget that tells at 1001 percent", "consumption:Budget",
+     {"notifications__warning__threshold": 1001}, "400", "threshold"),
     ("a subscription that is not there", "network:Subnet",
      {"networkSecurityGroup__id":
       f"{NETWORKS}/networkSecurityGroups/filter".replace("c10d", "ffff")},
@@ -367,6 +393,22 @@ NEW: tuple[Row, ...] = (
       f"{SET}__storageProfile__imageReference__version": "24.04.1",
       "upgradePolicy__automaticOSUpgradePolicy": {"enableAutomaticOSUpgrade": True}},
      "BadRequest", "latest"),
+    ("an automatic upgrade without health", "compute:VirtualMachineScaleSet",
+     {**NO_HEALTH, "vmScaleSetName": "other", "sku__name": "Standard_D2ps_v6",
+      f"{SET}__storageProfile__imageReference__sku": "server-arm64",
+      "automaticRepairsPolicy__enabled": False, "upgradePolicy__mode": "Manual",
+      "upgradePolicy__automaticOSUpgradePolicy": {"enableAutomaticOSUpgrade": True}},
+     "BadRequest", "Automatic OS Upgrade is not supported"),
+    ("a soft delete of six days", "keyvault:Vault",
+     {"vaultName": "other", "properties__softDeleteRetentionInDays": 6}, "BadRequest",
+     "between 7 and 90"),
+    ("a vault without any way in", "keyvault:Vault",
+     {"vaultName": "other", "properties__enableRbacAuthorization": None}, "BadRequest",
+     "accessPolicies"),
+    ("a secret without value", "keyvault:Secret",
+     {"secretName": "other", "properties__value": None}, "BadParameter", "no value"),
+    ("a metric alert in a region", "monitor:MetricAlert",
+     {"ruleName": "other", "location": "westeurope"}, "BadRequest", "'global'"),
     ("an address with zones where there are none", "network:PublicIPAddress",
      {"publicIpAddressName": "other", "location": "westus", "zones": ["1"],
       "dnsSettings": None}, "AvailabilityZoneNotSupported", "westus"),
@@ -391,11 +433,11 @@ NEW: tuple[Row, ...] = (
     ("an alias for the zone itself", "dns:RecordSet", {"relativeRecordSetName": "@"}, "BadRequest",
      "apex"),
     ("a kind of record that does not exist", "dns:RecordSet", {"recordType": "WKS"}, "BadRequest",
-     "WKS"),
+     "'WKS' is not supported"),
     ("a log alert in another region than its workspace", "monitor:ScheduledQueryRule",
      {"ruleName": "other", "location": ELSEWHERE}, "BadRequest", "region"),
     ("a collection rule in another region than its end point", "monitor:DataCollectionRule",
-     {"dataCollectionRuleName": "other", "location": ELSEWHERE}, "InvalidPayload", "region"),
+     {"dataCollectionRuleName": "other", "location": ELSEWHERE}, "InvalidPayload", "endpoint"),
     ("a table without the ending of custom ones", "operationalinsights:Table",
      {"tableName": "Usage", "schema__name": "Usage"}, "InvalidParameter", "_CL"),
     ("a vault to recover that was never there", "keyvault:Vault",
@@ -514,6 +556,21 @@ def test_a_balancers_rule_is_frozen_once_a_scale_set_takes_its_probe_as_health(
             probes=[],
             loadBalancingRules__0__probe=None,
         )
+
+
+def test_a_collection_rule_must_be_in_its_workspaces_region(azure: Cloud) -> None:
+    there: dict[str, Any] = {"location": ELSEWHERE}
+    endpoint = "monitor:DataCollectionEndpoint"
+    made = place(azure, endpoint, dataCollectionEndpointName="there", **there)
+    with pytest.raises(Refusal, match="the workspace is in another region"):
+        place(
+            azure,
+            "monitor:DataCollectionRule",
+            dataCollectionRuleName="other",
+            dataCollectionEndpointId=made,
+            **there,
+        )
+    azure.delete(made)
 
 
 def test_an_unknown_table_is_no_matter_when_the_query_is_not_to_be_checked(azure: Cloud) -> None:
