@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import ssl
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -318,7 +319,11 @@ class Resolver:
 
         try:
             with httpx2.Client(
-                http2=True, trust_env=False, timeout=seconds, proxy=self._proxy.for_url(url)
+                verify=ssl.create_default_context(),  # the system's authorities, and SSL_CERT_FILE
+                http2=True,
+                trust_env=False,
+                timeout=seconds,
+                proxy=self._proxy.for_url(url),
             ) as client:
                 return dns.query.https(query, url, seconds, session=client)
         except httpx2.TimeoutException:

@@ -54,6 +54,7 @@ class Bind:
     forwards: Mapping[str, Bind] = field(default_factory=dict)
     options: str = ""
     policy: str = ""
+    tls: str = ""
     address: str = ADDRESS
     port: int = 0
     negative_ttl: int = 1
@@ -111,6 +112,7 @@ class Bind:
             f"  {self.options}",
             "};",
             "controls { };",
+            self.tls,
             f'key "{KEY_NAME}" {{ algorithm hmac-sha256; secret "{KEY}"; }};',
             f'key "other-key" {{ algorithm hmac-sha256; secret "{OTHER_KEY}"; }};',
         ]

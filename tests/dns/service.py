@@ -8,7 +8,7 @@ import json
 import ssl
 import threading
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.dns.servers import ADDRESS
-from tests.unit.certificates import Authority, Key, ec_key, make_authority, make_certificate
+from tests.unit.certificates import Key, ec_key, make_authority, make_certificate
 
 FQDN = "dp.contoso.test"
 SITE = "dp1.region.cloudapp.test"
@@ -32,15 +32,26 @@ class Identity:
     certificate: x509.Certificate
     key: Key
     chain: tuple[x509.Certificate, ...]
+    root: x509.Certificate
 
     @property
     def chain_pem(self) -> str:
         """Certificate and intermediates, as the stack knows them."""
         return "".join(_pem(each) for each in (self.certificate, *self.chain))
 
+    @property
+    def private_pem(self) -> str:
+        """The key."""
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    @property
+    def root_pem(self) -> str:
+        """What a client that trusts its authority knows."""
+        return _pem(self.root)
+
     def without_chain(self) -> Identity:
         """The certificate alone."""
-        return Identity(self.certificate, self.key, ())
+        return replace(self, chain=())
 
 
 @dataclass
@@ -63,12 +74,13 @@ class Behaviour:
     requests: list[str] = field(default_factory=list)
 
 
-def identity(fqdn: str = FQDN, issuer: Authority | None = None, **changes: object) -> Identity:
+def identity(fqdn: str = FQDN, **changes: object) -> Identity:
     """A certificate for that name from an intermediate of a new authority."""
-    issuer = issuer or make_authority("Issuing CA", issuer=make_authority("Root CA"))
+    root = make_authority("Root CA")
+    issuer = make_authority("Issuing CA", issuer=root)
     key = ec_key()
     certificate = make_certificate(fqdn, key, issuer=issuer, names=[fqdn], **changes)  # ty: ignore[invalid-argument-type]
-    return Identity(certificate, key, (issuer.certificate,))
+    return Identity(certificate, key, (issuer.certificate,), root.certificate)
 
 
 @contextlib.contextmanager
@@ -152,8 +164,7 @@ def serve(behaviour: Behaviour, folder: Path) -> Generator[int]:
 def _context(each: Identity, folder: Path) -> ssl.SSLContext:
     file = folder / f"{each.certificate.serial_number:x}{len(each.chain)}.pem"
     if not file.exists():
-        key = each.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        file.with_suffix(".new").write_text(key.decode() + each.chain_pem)
+        file.with_suffix(".new").write_text(each.private_pem + each.chain_pem)
         file.with_suffix(".new").rename(file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import dns.rcode
 import dns.update
 import pytest
 
 from components.dns import LookupFailed, Resolver
+from components.proxy import Proxy
+from components.readiness import Rhythm, Step, wait
+from components.stages import Subject, stages
 from tests.dns.servers import ADDRESS, Bind, free_port, slow_relay
+from tests.dns.service import identity
 
 ZONE = """
 dp      300 CNAME dp1.region
@@ -27,6 +33,14 @@ away    CNAME dp.other.test.
 text    TXT "no address here"
 *.wild  A 127.0.0.7
 """
+
+
+LATE = Subject(
+    service="dp1",
+    fqdn="late.contoso.test",
+    site_fqdn="dp1.region.contoso.test",
+    virtual_ip="127.0.0.9",
+)
 
 
 @pytest.fixture
@@ -198,6 +212,74 @@ def test_a_name_that_the_zone_leaves_to_others_says_to_whom(bind: Callable[..., 
 def test_a_port_where_nothing_listens_is_no_answer() -> None:
     with pytest.raises(LookupFailed, match="could not be looked up"):
         Resolver([f"{ADDRESS}:{free_port()}"], seconds=0.5).ask("a.test", "A")
+
+
+def test_dns_over_https_is_asked_of_a_server_that_proves_who_it_is(
+    bind: Callable[..., Bind], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = identity("localhost")
+    files = tmp_path / "tls.pem"
+    files.write_text(right.private_pem + right.chain_pem)
+    port = free_port()
+    bind(
+        zones={"contoso.test": ZONE},
+        options=f"listen-on port {port} tls web http default {{ {ADDRESS}; }};",
+        tls=f'tls web {{ cert-file "{files}"; key-file "{files}"; }};',
+    )
+    resolver = Resolver([f"https://localhost:{port}/dns-query"])
+    with pytest.raises(LookupFailed, match="certificate"):
+        resolver.ask("third.contoso.test", "A")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_text(right.root_pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    assert resolver.ask("third.contoso.test", "A").values == ("127.0.0.1",)
+
+
+def test_a_record_that_appears_late_is_waited_for(contoso: Bind) -> None:
+    alias, *_ = stages(LATE, resolver=Resolver([contoso.server]), proxy=Proxy())
+    seen: list[str] = []
+
+    def look(step: Step) -> None:
+        seen.append(step.seen.seen)
+        if len(seen) == 2:
+            appear(contoso)
+
+    wait([alias], Rhythm(10, 0.1), look)
+    assert seen[0].startswith("no record at the zone's server")
+    assert seen[-1] == "late.contoso.test → dp1.region.contoso.test → 127.0.0.9"
+
+
+def test_a_cache_is_not_taught_that_there_is_no_record_while_it_is_waited_for(
+    bind: Callable[..., Bind],
+) -> None:
+    contoso = bind(zones={"contoso.test": ZONE}, negative_ttl=600)
+    cache = bind(forwards={"contoso.test": contoso})
+    resolver = Resolver([cache.server], authoritative_port=contoso.port)
+    alias, *_ = stages(LATE, resolver=resolver, proxy=Proxy())
+    assert not alias.look().ok
+    appear(contoso)
+    assert alias.look().ok
+
+
+def test_a_cache_that_knows_better_is_named_with_how_long_it_keeps_that(
+    bind: Callable[..., Bind],
+) -> None:
+    contoso = bind(zones={"contoso.test": ZONE}, negative_ttl=45)
+    cache = bind(forwards={"contoso.test": contoso})
+    resolver = Resolver([cache.server], authoritative_port=contoso.port)
+    assert not resolver.trace("late.contoso.test").exists
+    appear(contoso)
+    alias, *_ = stages(LATE, resolver=resolver, proxy=Proxy())
+    seen = alias.look()
+    assert not seen.ok
+    assert re.search(r"from a cache that keeps it for (3|4)\d s; the zone is right", seen.seen)
+    assert 30 <= seen.keeps <= 45
+
+
+def appear(contoso: Bind) -> None:
+    change = dns.update.UpdateMessage("contoso.test", keyring=keyring())
+    change.add("late", 60, "CNAME", "dp1.region")
+    assert send(change, contoso) == dns.rcode.NOERROR
 
 
 def keyring() -> object:

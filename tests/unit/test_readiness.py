@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,9 +53,8 @@ class Time:
         self.now += seconds
 
 
-def stage(name: str, looks: Iterator[Seen] | Callable[[], Seen]) -> Stage:
-    look = looks if callable(looks) else lambda: next(looks)
-    return Stage(name, f"{name} is right", look)
+def stage(name: str, looks: Iterable[Seen]) -> Stage:
+    return Stage(name, f"{name} is right", functools.partial(next, iter(looks)))
 
 
 def no(seen: str = "nothing", keeps: int = 0) -> Seen:
@@ -70,14 +71,14 @@ def waited(found: list[Stage], rhythm: Rhythm = RHYTHM) -> tuple[float, list[Ste
 
 
 def test_nothing_is_waited_for_when_all_is_right() -> None:
-    seconds, steps = waited([stage("one", iter([YES])), stage("two", iter([YES]))])
+    seconds, steps = waited([stage("one", [YES]), stage("two", [YES])])
     assert seconds == 0
     assert [step.stage.name for step in steps] == ["one", "two"]
 
 
 def test_a_stage_is_looked_at_at_each_interval_until_it_is_right() -> None:
-    looks = iter([no(), no(), YES])
-    seconds, steps = waited([stage("one", looks), stage("two", iter([YES]))])
+    looks = [no(), no(), YES]
+    seconds, steps = waited([stage("one", looks), stage("two", [YES])])
     assert seconds == 20
     assert [(step.stage.name, step.seen.ok) for step in steps if step.seen.ok] == [
         ("one", True),
@@ -87,7 +88,7 @@ def test_a_stage_is_looked_at_at_each_interval_until_it_is_right() -> None:
 
 def test_the_time_is_one_for_all_stages() -> None:
     with pytest.raises(NotReady) as late:
-        waited([stage("one", iter([no(), YES])), stage("two", no)], Rhythm(60, 10))
+        waited([stage("one", [no(), YES]), stage("two", itertools.repeat(no()))], Rhythm(60, 10))
     assert str(late.value) == (
         "waited 1 min in vain to see whether two is right. Expected: something. Seen: nothing."
     )
@@ -97,7 +98,7 @@ def test_the_end_is_not_overslept() -> None:
     time = Time()
     with pytest.raises(NotReady):
         wait(
-            [stage("one", no)],
+            [stage("one", itertools.repeat(no()))],
             Rhythm(25, 10),
             lambda _: None,
             clock=time.clock,
@@ -114,7 +115,13 @@ def test_a_cache_is_not_asked_before_it_forgets_but_for_a_minute_at_most() -> No
         looks.append(time.now)
         return YES if len(looks) == 4 else no(keeps=35 if len(looks) == 1 else 4000)
 
-    wait([stage("one", look)], RHYTHM, lambda _: None, clock=time.clock, sleep=time.sleep)
+    wait(
+        [Stage("one", "one is right", look)],
+        RHYTHM,
+        lambda _: None,
+        clock=time.clock,
+        sleep=time.sleep,
+    )
     assert looks == [0, 40, 100, 160]
 
 
@@ -131,7 +138,7 @@ def shown(*, one_line: bool, minutes: int) -> list[tuple[str, bool]]:
         "dp1", RHYTHM, lambda text, passing: said.append((text, passing)), one_line=one_line
     )
     time = Time()
-    looks = iter([no()] * (minutes * 6) + [YES])
+    looks = [no()] * (minutes * 6) + [YES]
     wait([stage("one", looks)], RHYTHM, progress, clock=time.clock, sleep=time.sleep)
     return said
 
@@ -153,11 +160,14 @@ def test_in_a_pipeline_lines_stay_and_come_ever_less_often() -> None:
     assert not any(passing for _, passing in said)
 
 
+WAITING = "Waiting for check if container is right. Seen: two lines. Will check again in 10 seconds"
+
+
 def test_the_status_log_is_one_that_cmtrace_reads(tmp_path: Path) -> None:
     file = tmp_path / "status.log"
     journal = Journal(StatusLog(file, "dp1"), RHYTHM, pytest.fail)
     for seen in (no("two\nlines"), YES):
-        journal(Step(stage("container", iter([])), seen, 3))
+        journal(Step(stage("container", []), seen, 3))
     journal.ready()
     first, second, third = file.read_text().splitlines()
     form = re.compile(
@@ -167,8 +177,7 @@ def test_the_status_log_is_one_that_cmtrace_reads(tmp_path: Path) -> None:
     assert form.fullmatch(first)
     assert form.findall(first) == [
         (
-            "Waiting for check if container is right. Seen: two lines. "
-            + "Will check again in 10 seconds",
+            WAITING,
             "container",
             "2",
         )
@@ -264,7 +273,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Subject]:
 
     def right(subject: Subject, **_: Any) -> list[Stage]:
         asked.append(subject)
-        return [stage("one", iter([no(), YES]))]
+        return [stage("one", [no(), YES])]
 
     monkeypatch.setattr(readiness, "stages", right)
     return asked
@@ -301,7 +310,9 @@ def test_without_instances_or_time_nothing_is_waited_for(
 def test_a_program_that_is_not_ready_in_time_fails_with_what_was_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(readiness, "stages", lambda *_, **__: [stage("one", no)])
+    monkeypatch.setattr(
+        readiness, "stages", lambda *_, **__: [stage("one", itertools.repeat(no()))]
+    )
     log = tmp_path / "status.log"
     with pytest.raises(pulumi.RunError) as failed:
         run(program(status_log=log))
