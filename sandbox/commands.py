@@ -39,7 +39,9 @@ def preview() -> None:
 def down() -> None:
     """Destroy what `up` deployed."""
     if has_resources(ROOT):
-        _sandbox().watch_pulumi("destroy", *AT_ONCE)
+        sandbox = _sandbox()
+        sandbox.watch_pulumi("destroy", *AT_ONCE)
+        sandbox.forget_deleted()
     else:
         say("Nothing is up.")
 

@@ -16,6 +16,7 @@ from sandbox.terminal import Problem
 
 STACK = "dev"
 STATE = ".sandbox"
+DATABASE = "azure.db"
 # Public on purpose: the dev stack holds nothing worth keeping secret.
 PASSPHRASE = "clouddp-dev"  # noqa: S105
 PROVIDER = Path(__file__).parent / "provider"
@@ -70,7 +71,7 @@ class Sandbox:
             # fetched nor found on the PATH, so that no command in here can reach it.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
-            "CLOUDDP_SANDBOX_DB": str(self.state / "azure.db"),
+            "CLOUDDP_SANDBOX_DB": str(self.state / DATABASE),
             "CLOUDDP_SANDBOX_PYTHON": str(self.python),
         }
 
@@ -100,6 +101,16 @@ class Sandbox:
             self._install_provider()
             if not _checkpoints(self.root):
                 self.pulumi("stack", "init", STACK)
+
+    def forget_deleted(self) -> None:
+        """Start the stand-in for Azure anew, unless a stack still has something in it.
+
+        Azure keeps deleted vaults and workspaces for days, and their names with them: a sandbox
+        that was taken down is to come up again at once.
+        """
+        if not has_resources(self.root, "*"):
+            for path in self.state.glob(f"{DATABASE}*"):
+                path.unlink()
 
     def pulumi(self, *arguments: str) -> str:
         """Run a short `pulumi` command and return its output.
@@ -165,18 +176,23 @@ class Sandbox:
         stamp.write_text(digest)
 
 
-def has_resources(root: Path) -> bool:
-    """Return whether anything is deployed, or an interrupted command may have left something."""
-    for checkpoint in _checkpoints(root):
+def has_resources(root: Path, stack: str = STACK) -> bool:
+    """Return whether anything is deployed, or an interrupted command may have left something.
+
+    Args:
+        root: The folder of `Pulumi.yaml`.
+        stack: The stack's name, or `*` for all stacks of the sandbox.
+    """
+    for checkpoint in _checkpoints(root, stack):
         latest = json.loads(checkpoint.read_text())["checkpoint"].get("latest") or {}
         if latest.get("resources") or latest.get("pending_operations"):
             return True
     return False
 
 
-def _checkpoints(root: Path) -> list[Path]:
+def _checkpoints(root: Path, stack: str = STACK) -> list[Path]:
     """Return the stack's state file, where Pulumi keeps it; none before the stack is made."""
-    return list((root / STATE / "backend" / ".pulumi" / "stacks").glob(f"*/{STACK}.json"))
+    return list((root / STATE / "backend" / ".pulumi" / "stacks").glob(f"*/{stack}.json"))
 
 
 def explain(said: str) -> str:

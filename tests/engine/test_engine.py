@@ -405,6 +405,17 @@ def test_down_knows_whether_anything_is_up(tiny: SandboxedProgram) -> None:
     assert not home.has_resources(tiny.root)
 
 
+def test_a_sandbox_forgets_what_was_deleted_once_nothing_is_left(tiny: SandboxedProgram) -> None:
+    database = tiny.sandbox.state / home.DATABASE
+    database.touch()
+    tiny.up()
+    tiny.sandbox.forget_deleted()
+    assert database.exists()
+    tiny.destroy()
+    tiny.sandbox.forget_deleted()
+    assert not list(tiny.sandbox.state.glob("azure.db*"))
+
+
 def test_a_changed_provider_is_installed_again(
     tiny: SandboxedProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
