@@ -4,33 +4,50 @@ from __future__ import annotations
 
 import gc
 
-# The SDK's modules are a million objects that live as long as the program: looking through them
-# for garbage again and again while they load costs a fifth of the time that the imports take.
-gc.disable()
+import pulumi
 
-import pulumi  # noqa: E402
 
-from components.settings import SettingsError, from_engine  # noqa: E402
+def program() -> None:
+    """Declares what the stack's settings ask for."""
+    from components.settings import SettingsError, from_engine
+
+    try:
+        entries = from_engine()
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
+
+    # Only now: a stack that is refused need not wait for the SDK's modules to load. They are a
+    # million objects that live as long as the program, and looking through them for garbage again
+    # and again while they load would cost a fifth of the time that loading takes.
+    gc.disable()
+    from components.cloud_distribution_point import CloudDistributionPoint
+    from components.costs import estimate_for
+    from components.service import OS_DISK_GIB
+
+    gc.freeze()
+    gc.enable()
+
+    for warning in dict.fromkeys(warning for entry in entries for warning in entry.warnings):
+        pulumi.log.warn(warning)
+    points = {}
+    for entry in entries:
+        point = CloudDistributionPoint(entry.names.service, entry)
+        points[entry.names.service] = point
+        if pulumi.runtime.is_dry_run():
+            lines = estimate_for(entry, os_disk_gib=OS_DISK_GIB)
+            pulumi.log.info("\n".join(lines), point)
+
+    if len(points) == 1:
+        for shown, value in next(iter(points.values())).outputs().items():
+            pulumi.export(shown, value)
+    else:
+        pulumi.export("distributionPoints", {name: p.outputs() for name, p in points.items()})
+
 
 try:
-    entries = from_engine()
-except SettingsError as error:
-    raise pulumi.RunError(str(error)) from None
-
-# Only now: a stack that is refused need not wait for the SDK's modules to load.
-from components.cloud_distribution_point import CloudDistributionPoint  # noqa: E402
-
-gc.freeze()
-gc.enable()
-
-points = {}
-for entry in entries:
-    for warning in entry.warnings:
-        pulumi.log.warn(warning)
-    points[entry.names.service] = CloudDistributionPoint(entry.names.service, entry)
-
-if len(points) == 1:
-    for shown, value in next(iter(points.values())).outputs().items():
-        pulumi.export(shown, value)
-else:
-    pulumi.export("distributionPoints", {name: p.outputs() for name, p in points.items()})
+    program()
+except ModuleNotFoundError as missing:
+    raise pulumi.RunError(
+        f"The Python package {missing.name} is missing in the program's environment: run "
+        "`pulumi install` in the folder of Pulumi.yaml."
+    ) from None

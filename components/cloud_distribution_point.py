@@ -160,6 +160,7 @@ class CloudDistributionPoint(pulumi.ComponentResource):
                 "transfer_period_days": args.transfer_period_days,
                 "warning_percent": args.warning_percent,
                 "critical_percent": args.critical_percent,
+                "stop_at_critical": args.stop_at_critical,
                 "certificate_warning_days": args.certificate_warning_days,
                 "alert_emails": args.alert_emails,
                 "alert_webhooks": args.alert_webhooks,

@@ -23,9 +23,12 @@ sources of the first half of 2026 quote them; Asia's price of transfer is not co
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .vm_sizes import parse_size
+
+if TYPE_CHECKING:
+    from .settings import DistributionPointSettings
 
 PRICES_OF = "2026-06-18"
 HOURS = 730
@@ -174,6 +177,26 @@ def estimate(
         *(f"    {_money(part.dollars)} {part.text}" for part in parts),
         per_tb,
         "  Not in it: storage operations, and logs of some megabytes a day.",
+    )
+
+
+def estimate_for(settings: DistributionPointSettings, *, os_disk_gib: int) -> tuple[str, ...]:
+    """The estimate of the distribution point that an entry of a stack describes.
+
+    Args:
+        settings: the entry.
+        os_disk_gib: size of each instance's disk.
+    """
+    return estimate(
+        service=settings.names.service,
+        cloud=settings.cloud,
+        region=settings.names.region,
+        instances=settings.instances,
+        vm_size=settings.vm_size,
+        os_disk_gib=os_disk_gib,
+        storage_quota_gb=settings.storage_quota_gb,
+        transfer_quota_gb=settings.transfer_quota_gb,
+        transfer_period_days=settings.transfer_period_days,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,14 @@ def settings(pfx: Path, **changed: Any) -> dict[str, str]:
     }
 
 
-def up(config: dict[str, str]) -> Recorder:
+def up(config: dict[str, str], *, preview: bool = False) -> Recorder:
     secret = ("clouddp:certificate", "clouddp:access")
-    return run(lambda: runpy.run_path(str(PROGRAM)) and None, config=config, secret_keys=secret)
+    return run(
+        lambda: runpy.run_path(str(PROGRAM)) and None,
+        config=config,
+        secret_keys=secret,
+        preview=preview,
+    )
 
 
 def test_one_entry_shows_every_output_by_its_name(pfx: Path) -> None:
@@ -208,3 +214,36 @@ def test_an_existing_resource_group_is_only_read(pfx: Path) -> None:
     assert recorder.all("azure-native:resources:ResourceGroup") == []
     account = recorder.one("azure-native:storage:StorageAccount")
     assert account.inputs["resourceGroupName"] == "existing"
+
+
+def test_a_preview_shows_what_the_stack_will_cost_a_month_and_an_up_does_not(pfx: Path) -> None:
+    def estimates(recorder: Recorder) -> list[str]:
+        return [each for each in recorder.messages if each.startswith("Estimate for clouddp1")]
+
+    (estimate,) = estimates(up(settings(pfx), preview=True))
+    assert "a month" in estimate
+    assert estimates(up(settings(pfx))) == []
+
+
+def test_a_warning_about_a_shared_setting_is_given_once(pfx: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pfx"
+    other.write_bytes(make_pfx("clouddp2.contoso.com", password=PASSWORD))
+    points = [
+        {"certificate": {"pfxFile": str(file), "password": PASSWORD}} for file in (pfx, other)
+    ]
+    recorder = up(
+        settings(
+            pfx, certificate=None, alertEmails=None, region="Atlantis", distributionPoints=points
+        )
+    )
+    warnings = [message for message in recorder.messages if "region" in message]
+    assert len(warnings) == len(set(warnings))
+    assert warnings
+
+
+def test_a_package_that_is_missing_gets_one_sentence(
+    pfx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "components.settings", None)
+    with pytest.raises(pulumi.RunError, match=r"components.settings is missing .*`pulumi install`"):
+        up(settings(pfx))
