@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from components.dynamic_update import Cname, Zone
-from sandbox import environment, pulumi_cli
+from tests.dns.program import Program, make_program
 from tests.dns.servers import KEY, KEY_NAME, OTHER_KEY, Bind
 from tests.dns.test_dynamic_update import ELSEWHERE, OURS, by_hand, zone_at
 
-CHECKOUT = Path(__file__).parents[2]
-SECONDS = 120
 PROGRAM = """
 import json, pathlib, pulumi
 from components.dynamic_cname import DynamicCname
@@ -33,8 +28,7 @@ pulumi.export("target", record.target)
 class Stack:
     """A stack with the alias alone."""
 
-    folder: Path
-    variables: dict[str, str]
+    program: Program
     zone: Zone
 
     def declare(self, record: Cname, **changes: str) -> None:
@@ -47,23 +41,11 @@ class Stack:
             "key_secret": self.zone.key_secret,
         }
         settings = {**vars(record), **zone, **changes}
-        (self.folder / "settings.json").write_text(json.dumps(settings))
+        (self.program.folder / "settings.json").write_text(json.dumps(settings))
 
     def pulumi(self, *arguments: str, fails: bool = False) -> str:
-        """Runs a command. Returns what it printed."""
-        done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive", "--color=never"],
-            cwd=self.folder,
-            env=self.variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=SECONDS,
-        )
-        said = done.stdout + done.stderr
-        assert bool(done.returncode) is fails, said
-        assert "Traceback" not in said
+        """Runs a command. Returns what it printed, which never has the key."""
+        said = self.program.pulumi(*arguments, fails=fails)
         assert self.zone.key_secret not in said
         return said
 
@@ -75,32 +57,7 @@ def server(bind: Callable[..., Bind]) -> Bind:
 
 @pytest.fixture
 def stack(server: Bind, tmp_path: Path) -> Stack:
-    environment.ensure(CHECKOUT)
-    engine = pulumi_cli.ensure(Path(sys.executable))
-    folder = tmp_path / "program"
-    folder.mkdir()
-    (folder / "__main__.py").write_text(PROGRAM)
-    (folder / "Pulumi.yaml").write_text(
-        "name: alias\n"
-        f"runtime: {{name: python, options: {{virtualenv: {CHECKOUT / '.venv'}}}}}\n"
-        "plugins:\n  providers:\n"
-        f"    - {{name: clouddp-dns, path: {CHECKOUT / 'components' / 'dns_plugin'}}}\n"
-    )
-    backend = tmp_path / "backend"
-    backend.mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI")}
-    variables = kept | {
-        "PATH": f"{engine}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(CHECKOUT),
-        "PULUMI_HOME": str(tmp_path / "home"),
-        "PULUMI_BACKEND_URL": f"file://{backend}",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-    }
-    made = Stack(folder, variables, zone_at(server))
-    made.pulumi("stack", "init", "test")
-    return made
+    return Stack(make_program(tmp_path, PROGRAM), zone_at(server))
 
 
 def test_the_life_of_an_alias(stack: Stack, server: Bind) -> None:
