@@ -111,8 +111,9 @@ def test_several_entries_share_no_name_and_show_their_outputs_by_service_name(
     points = recorder.exports["distributionPoints"]
     assert set(points) == {"clouddp1", "clouddp2"}
     assert set(points["clouddp2"]) == set(OUTPUTS)
-    scale_sets = recorder.all("azure-native:compute:VirtualMachineScaleSet")
-    assert [each.inputs["sku"]["capacity"] for each in scale_sets] == [2, 4]
+    for name, capacity in (("clouddp1", 2), ("clouddp2", 4)):
+        scale_set = recorder.named(f"{name}-service-scaleset")
+        assert scale_set.inputs["sku"]["capacity"] == capacity
     names = [(each.type, each.name) for each in recorder.resources]
     assert len(names) == len(set(names))
 
