@@ -172,7 +172,7 @@ def _alias(subject: Subject, resolver: Resolver) -> Seen:
         chain = resolver.trace(subject.fqdn)
     except LookupFailed as failed:
         return Seen(False, _words(failed), expected)
-    if subject.site_fqdn in chain.names and not chain.circular:
+    if subject.site_fqdn in chain.names:
         return Seen(True, str(chain), expected)
     if right_at_source and chain.cached:
         seen = f"{chain}, from a cache that keeps it for {chain.ttl} s; the zone is right"

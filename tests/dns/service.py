@@ -63,6 +63,7 @@ class Behaviour:
         ready: answer of `/readyz`.
         ranges: whether it knows ranges.
         length: whether HEAD tells the length.
+        shift: by how much it errs in the ranges that it sends.
         token_key: key of the tokens that it takes; none for everybody.
     """
 
@@ -70,8 +71,11 @@ class Behaviour:
     ready: int = 200
     ranges: bool = True
     length: bool = True
+    shift: int = 0
     token_key: str = ""
     requests: list[str] = field(default_factory=list)
+    asked_for: list[str | None] = field(default_factory=list)
+    """Names that clients sent in the handshake (SNI)."""
 
 
 def identity(fqdn: str = FQDN, **changes: object) -> Identity:
@@ -122,7 +126,9 @@ def serve(behaviour: Behaviour, folder: Path) -> Generator[int]:
             if not asked or not behaviour.ranges:
                 self.answer(200, CONTENT)
                 return
-            first, last = map(int, asked.removeprefix("bytes=").split("-"))
+            first, last = (
+                int(end) + behaviour.shift for end in asked.removeprefix("bytes=").split("-")
+            )
             header = f"bytes {first}-{last}/{len(CONTENT)}"
             self.answer(206, CONTENT[first : last + 1], {"Content-Range": header})
 
@@ -145,9 +151,11 @@ def serve(behaviour: Behaviour, folder: Path) -> Generator[int]:
 
         def process_request_thread(self, request, client_address) -> None:  # noqa: ANN001
             each = behaviour.identities[next(numbers) % len(behaviour.identities)]
+            context = _context(each, folder)
+            context.sni_callback = lambda _, name, __: behaviour.asked_for.append(name)
             with (
                 contextlib.suppress(OSError),
-                _context(each, folder).wrap_socket(request, server_side=True) as secured,
+                context.wrap_socket(request, server_side=True) as secured,
             ):
                 super().process_request_thread(secured, client_address)
 

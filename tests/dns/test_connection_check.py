@@ -98,6 +98,7 @@ def test_all_is_well(world: Callable[..., World], monkeypatch: pytest.MonkeyPatc
     assert stages["download"]["seen"] == "1024 bytes"
     assert stages["instances"]["seen"] == "the same on 16 connections"
     assert f"GET /readyz {FQDN}:{right.port}" in right.behaviour.requests
+    assert set(right.behaviour.asked_for) == {FQDN}
 
 
 @pytest.mark.parametrize(
@@ -146,6 +147,10 @@ def no_ranges(world: World) -> None:
     world.behaviour.ranges = False
 
 
+def other_range(world: World) -> None:
+    world.behaviour.shift = 1
+
+
 def no_length(world: World) -> None:
     world.behaviour.length = False
 
@@ -163,6 +168,7 @@ def other_key(world: World) -> None:
         (foreign_name, "certificate", f"a certificate that is not for {FQDN}"),
         (not_ready, "service", '503 ("{"waits for": "certificate"}")'),
         (no_ranges, "download", "200 with no Content-Range"),
+        (other_range, "download", "206 with bytes 1-1/1024"),
         (no_length, "download", "200 without Content-Length"),
         (other_key, "download", "401"),
     ],
