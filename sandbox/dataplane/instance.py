@@ -9,7 +9,7 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,11 @@ UNITS = ("clouddp-agent", "clouddp-nginx")
 class Instance:
     """A folder that an instance is installed in.
 
-    The folder has to be reachable for the user that nginx serves as, who is this process's own.
+    Its services run as this process's own user.
+
+    Attributes:
+        folder: Its folder.
+        enter: Words in front of the install script's command, for what has to run elsewhere.
     """
 
     def __init__(self, folder: Path, *, owner: int = 0) -> None:
@@ -34,6 +38,7 @@ class Instance:
             owner: A process: when that ends, the instance ends too. 0 for none.
         """
         self.folder = folder.resolve()
+        self.enter: Sequence[str] = ()
         self._owner = owner
 
     def install(
@@ -54,7 +59,7 @@ class Instance:
         path = self.folder / "install.sh"
         path.write_bytes(gzip.decompress(base64.b64decode(script)))
         return subprocess.run(
-            ["bash", path],
+            [*self.enter, "bash", path],
             env=self.environment(),
             capture_output=True,
             text=True,

@@ -119,6 +119,7 @@ class Unit:
                     shlex.split(self.option("ExecStart", "")),
                     env=environment,
                     stdin=subprocess.DEVNULL,
+                    process_group=0,
                 )
                 running[:] = [main]
                 while not ready() and main.poll() is None:
@@ -128,6 +129,7 @@ class Unit:
                 time.sleep(POLL_SECONDS * 4)
                 if owner and not _lives(owner):
                     end()
+            _kill_group(main.pid)
             time.sleep(float(self.option("RestartSec", "1")))
 
     @contextlib.contextmanager
@@ -178,9 +180,14 @@ def _finish(process: subprocess.Popen[bytes], kind: signal.Signals, seconds: flo
     process.send_signal(kind)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
-    if process.poll() is None:
-        process.kill()
-        process.wait()
+    _kill_group(process.pid)
+    process.wait()
+
+
+def _kill_group(pid: int) -> None:
+    """End what a process left behind, as systemd does with the rest of a control group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _lives(pid: int) -> bool:

@@ -44,20 +44,14 @@ def make_world(
     authority: Authority, storage: Storage, issuer: TokenIssuer
 ) -> Generator[Callable[[], World]]:
     """Makes worlds; their folders are short, since the paths of socket files have to be."""
-    made: list[World] = []
     with tempfile.TemporaryDirectory(prefix="clouddp-") as folder:
 
         def make() -> World:
-            place = Path(folder) / str(len(made))
-            place.mkdir()
-            world = World(place, authority, storage, issuer)
+            world = World(Path(tempfile.mkdtemp(dir=folder)), authority, storage, issuer)
             world.start_servers()
-            made.append(world)
             return world
 
         yield make
-        for world in made:
-            world.stop()
 
 
 @pytest.fixture
@@ -65,7 +59,7 @@ def world(make_world: Callable[[], World]) -> Generator[World]:
     """A world of the test's own; nothing is in its vault, and no instance is installed."""
     world = make_world()
     yield world
-    world.instance.stop()
+    world.stop()
 
 
 @pytest.fixture(scope="module")
@@ -74,4 +68,4 @@ def service(make_world: Callable[[], World]) -> Generator[World]:
     world = make_world()
     world.get_ready()
     yield world
-    world.instance.stop()
+    world.stop()

@@ -71,7 +71,7 @@ def guarded(
     world.publish("apps/one.txt", b"one")
     world.publish("apps2/two.txt", b"two")
     yield world
-    world.instance.stop()
+    world.stop()
 
 
 def ask(

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import instance
+from components.clouds import CLOUDS
+from sandbox import packages
+from tests.instance.world import CLIENT_ID, PRINCIPAL, World
+
+ROOT = Path(instance.__file__).parent
+ARGUMENTS: dict[str, Any] = {
+    "vault_uri": "https://clouddp1abc.vault.azure.net/",
+    "settings_secret": "settings",
+    "client_id": CLIENT_ID,
+    "cloud": CLOUDS["public"],
+    "service_port": 443,
+}
+
+
+def unpacked(script: str) -> str:
+    return gzip.decompress(base64.b64decode(script, validate=True)).decode()
+
+
+def test_the_same_settings_make_the_same_script() -> None:
+    assert instance.install_script(**ARGUMENTS) == instance.install_script(**ARGUMENTS)
+    other = instance.install_script(**{**ARGUMENTS, "service_port": 8443})
+    assert other != instance.install_script(**ARGUMENTS)
+
+
+def test_the_script_is_small_enough_for_the_extension_many_times_over() -> None:
+    assert len(instance.install_script(**ARGUMENTS)) < 256 * 1024 // 4
+
+
+def test_the_script_carries_the_version_of_its_payload_and_each_file_as_it_is() -> None:
+    script = unpacked(instance.install_script(**ARGUMENTS))
+    assert f"version='{instance.payload_version()}'" in script
+    for source in [*ROOT.glob("agent/*.py"), *ROOT.glob("nginx/*"), *ROOT.glob("systemd/*")]:
+        assert source.read_text() in script, source.name
+
+
+def test_a_cloud_of_its_own_changes_the_end_points_only() -> None:
+    public = unpacked(instance.install_script(**ARGUMENTS)).splitlines()
+    china = unpacked(
+        instance.install_script(**{**ARGUMENTS, "cloud": CLOUDS["china"]})
+    ).splitlines()
+    changed = {line.strip() for line in set(china) ^ set(public)}
+    assert {line.split(":")[0].strip('"') for line in changed} == {
+        "monitorAudience",
+        "resourceManager",
+        "vaultAudience",
+    }
+
+
+def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
+    script = tmp_path / "install.sh"
+    script.write_text(unpacked(instance.install_script(**ARGUMENTS)))
+    for path in (ROOT / "install.sh", script):
+        done = subprocess.run(
+            ["shellcheck", "--severity=style", path],
+            env=packages.environment("shellcheck"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    for source in ROOT.glob("systemd/*"):
+        text = source.read_text().replace("@ROOT@", "").replace("@USER@", "www-data")
+        # nginx is not installed where the tests run.
+        (tmp_path / source.name).write_text(text.replace("ExecStart=nginx ", "ExecStart=env "))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *tmp_path.glob("*.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ours = [line for line in done.stderr.splitlines() if "clouddp" in line]
+    assert not ours
+
+
+def test_a_second_run_changes_nothing_and_drops_no_content(world: World) -> None:
+    world.get_ready()
+    world.publish("kept.txt", b"kept")
+    assert world.get("/kept.txt").text == "kept"
+    nginx = (world.instance.folder / "run/systemctl/clouddp-nginx.main").read_text()
+    world.install()
+    world.wait_until_ready()
+    assert (world.instance.folder / "run/systemctl/clouddp-nginx.main").read_text() == nginx
+    before = len(world.storage.requests())
+    assert world.get("/kept.txt").text == "kept"
+    asked = [line for line in world.storage.requests()[before:] if "GET" in line]
+    assert not asked
+
+
+def test_a_new_payload_has_to_prove_itself_before_traffic_comes(world: World) -> None:
+    world.get_ready()
+    world.roles.clear()
+    world.install()
+    assert world.page("/readyz").status_code == 503
+    assert world.page("/healthz").status_code == 503
+    world.roles.add(PRINCIPAL)
+    world.wait_until_ready()
+    assert world.page("/healthz").status_code == 200
+
+
+def test_the_script_asks_nothing_of_vault_and_storage(world: World) -> None:
+    world.vault.delay = world.metadata.delay = 60
+    world.relay.refuse = True
+    world.install()
+
+
+def test_a_service_that_does_not_come_up_fails_the_script_and_says_why(world: World) -> None:
+    with socket.create_server(("127.0.0.1", world.port)):
+        script = unpacked(world.script()).replace("alive_seconds=60", "alive_seconds=3")
+        packed = base64.b64encode(gzip.compress(script.encode())).decode()
+        done = world.instance.install(packed, world.endpoints())
+    assert done.returncode != 0
+    assert "nginx did not come up within 3 seconds" in done.stdout + done.stderr
+    assert "Address already in use" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_what_is_secret_is_for_its_owner_alone(world: World) -> None:
+    world.get_ready()
+    state = world.instance.folder / "var/lib/clouddp"
+    assert state.stat().st_mode & 0o077 == 0
+    for path in [*state.rglob("*"), world.instance.folder / "run/clouddp/storage-token"]:
+        if path.is_file() and not path.is_symlink():
+            assert path.stat().st_mode & 0o007 == 0, path
+    script = unpacked(world.script())
+    assert "a-token-key" not in script
+
+
+def test_updates_install_themselves_and_restarts_are_staggered(world: World) -> None:
+    world.install()
+    text = (world.instance.folder / "etc/apt/apt.conf.d/52clouddp").read_text()
+    assert 'Unattended-Upgrade::Automatic-Reboot "true";' in text
+    code = unpacked(world.script())
+    begin = code.index("restart_time() {")
+    function = code[begin : code.index("\n}\n", begin) + 3]
+    times = []
+    for number in range(16):
+        name = f"clouddp1{number:06d}" if number < 10 else f"clouddp100000{chr(87 + number)}"
+        shell = f"hostname() {{ echo {name}; }}\n{function}\nrestart_time"
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
+        times.append(done.stdout)
+    assert len(set(times)) == 16
+    assert all("01:00" <= each < "05:00" for each in times)
+
+
+def mounts_are_allowed() -> bool:
+    command = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return (
+        shutil.which("unshare") is not None
+        and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    )
+
+
+@pytest.mark.skipif(not mounts_are_allowed(), reason="a small disk cannot be mounted here")
+def test_on_a_full_disk_content_is_served_and_not_kept(world: World) -> None:
+    """The cache lies on a disk of 96 MB, in a mount namespace that all the services are in."""
+    world.make_container()
+    world.put_settings()
+    world.put_certificate(world.authority.issue(world.fqdn))
+    cache = world.instance.folder / "var/cache/clouddp"
+    cache.mkdir(parents=True)
+    world.instance.enter = [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        f'mount -t tmpfs -o size=96m none {cache} && exec "$@"',
+        "sh",
+    ]
+    world.install()
+    world.wait_until_ready()
+    content = os.urandom(20_000_000)
+    world.publish("kept.bin", content)
+    world.publish("other.bin", content[::-1])
+    assert world.get("/kept.bin").content == content
+    pid = (world.instance.folder / "run/systemctl/clouddp-nginx.main").read_text()
+    inside = Path(f"/proc/{pid}/root{cache}")
+    filler = inside / "filler"
+    free = shutil.disk_usage(inside).free
+    filler.write_bytes(b"\0" * (free - 6_000_000))
+    flag = world.instance.folder / "run/clouddp/disk-full"
+    world.agent_does(flag.exists, "the agent sees that the disk is full")
+    assert world.get("/kept.bin").content == content
+    for _ in range(2):
+        assert world.get("/other.bin").content == content[::-1]
+    asked = [line for line in world.storage.requests() if "/other.bin" in line and "GET" in line]
+    assert len(asked) == 6
+    assert "The disk is nearly full" in world.messages()
+    assert world.page("/healthz").status_code == 200
+    filler.unlink()
+    world.agent_does(lambda: not flag.exists(), "the agent sees that there is room again")
+    assert world.get("/other.bin").content == content[::-1]
