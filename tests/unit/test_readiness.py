@@ -258,7 +258,7 @@ def program(subject: Any = SUBJECT, **changes: Any) -> Callable[[], Any]:
             "status_log": None,
             "resource": component,
         }
-        report = wait_for(subject, **{**settings, **changes})
+        report = wait_for(pulumi.Output.from_input(subject), **{**settings, **changes})
         insist([report])
         component.register_outputs({"status": report.apply(lambda report: report.status)})
         return report
@@ -281,7 +281,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Subject]:
 
 def test_a_program_waits_until_it_is_ready(looks: list[Subject], tmp_path: Path) -> None:
     log = tmp_path / "status.log"
-    recorder = run(lambda: program(pulumi.Output.from_input(SUBJECT), status_log=log)())
+    recorder = run(program(status_log=log))
     assert recorder.component_outputs["dp1"] == {"status": "Ready"}
     assert looks == [SUBJECT]
     assert "dp1: OK, one is right (something)" in recorder.messages
