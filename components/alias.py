@@ -7,6 +7,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 from pulumi_azure_native import dns
 
+from .dynamic_cname import DynamicCname
+from .record_texts import commands, zone_line
 from .settings import DnsMode, DnsSettings
 
 
@@ -24,7 +26,11 @@ class AliasArgs(TypedDict):
 
 
 class Alias(pulumi.ComponentResource):
-    """CNAME from the service FQDN to the Azure FQDN, in Azure DNS or for the operator to make."""
+    """CNAME from the service FQDN to the Azure FQDN.
+
+    It is a record in an Azure DNS zone, a record that a dynamic update keeps in the organisation's
+    own DNS, or one for the operator to make, who is shown how.
+    """
 
     record: pulumi.Output[str]
     """The record as a line of a zone file."""
@@ -34,21 +40,45 @@ class Alias(pulumi.ComponentResource):
     ) -> None:
         super().__init__("clouddp:index:Alias", name, None, opts)
         settings = args["dns"]
-        if settings.mode is DnsMode.AZURE:
-            dns.RecordSet(
-                f"{name}-record",
-                record_type="CNAME",
-                relative_record_set_name=relative_name(args["fqdn"], settings.zone),
-                zone_name=settings.zone,
-                resource_group_name=settings.resource_group,
-                ttl=settings.ttl,
-                cname_record=dns.CnameRecordArgs(cname=args["target"]),
-                opts=pulumi.ResourceOptions(parent=self, provider=args.get("zone_provider")),
-            )
-        self.record = pulumi.Output.concat(
-            args["fqdn"], ". ", str(settings.ttl), " IN CNAME ", args["target"], "."
+        match settings.mode:
+            case DnsMode.AZURE:
+                dns.RecordSet(
+                    f"{name}-record",
+                    record_type="CNAME",
+                    relative_record_set_name=relative_name(args["fqdn"], settings.zone),
+                    zone_name=settings.zone,
+                    resource_group_name=settings.resource_group,
+                    ttl=settings.ttl,
+                    cname_record=dns.CnameRecordArgs(cname=args["target"]),
+                    opts=pulumi.ResourceOptions(parent=self, provider=args.get("zone_provider")),
+                )
+            case DnsMode.RFC2136:
+                DynamicCname(
+                    f"{name}-record",
+                    fqdn=args["fqdn"],
+                    target=args["target"],
+                    server=settings.server,
+                    zone=settings.zone,
+                    key_name=settings.key_name,
+                    key_algorithm=settings.key_algorithm.value,
+                    key_secret=settings.key_secret.get_secret_value()
+                    if settings.key_secret
+                    else "",
+                    ttl=settings.ttl,
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+            case DnsMode.MANUAL:
+                pulumi.Output.from_input(args["target"]).apply(
+                    lambda target: self._show(args["fqdn"], target, settings)
+                )
+        self.record = pulumi.Output.from_input(args["target"]).apply(
+            lambda target: zone_line(args["fqdn"], target, settings.ttl)
         )
         self.register_outputs({"record": self.record})
+
+    def _show(self, fqdn: str, target: str, settings: DnsSettings) -> None:
+        ways = commands(fqdn, target, settings.ttl, settings.zone)
+        pulumi.log.info(f"Create this record, in one of these ways:\n{ways}", self)
 
 
 def relative_name(fqdn: str, zone: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from components.alias import Alias, relative_name
 from components.settings import DnsMode, DnsSettings
@@ -37,8 +38,32 @@ def test_an_azure_zone_gets_the_cname() -> None:
 def test_by_hand_makes_nothing_and_shows_the_line_of_the_zone_file() -> None:
     recorder = alias(DnsSettings.model_validate({"mode": DnsMode.MANUAL}))
     assert [resource.type for resource in recorder.resources] == ["clouddp:index:Alias"]
+    shown = "\n".join(recorder.messages)
+    for tool in ("az network dns record-set cname", "Add-DnsServerResourceRecordCName", "nsupdate"):
+        assert tool in shown
     record = recorder.component_outputs["dp-alias"]["record"]
     assert record == f"clouddp1.contoso.com. 300 IN CNAME {TARGET}."
+
+
+def test_an_own_dns_server_gets_the_record_by_signed_updates() -> None:
+    key = "c2VjcmV0IGtleSBvZiB0aGUgem9uZSwgMzIgYnl0ZXM="
+    record = alias(
+        DnsSettings.model_validate(
+            {
+                "mode": DnsMode.RFC2136,
+                "zone": "contoso.com",
+                "server": "ns.contoso.com:53",
+                "keyName": "clouddp",
+                "keySecret": SecretStr(key),
+            }
+        )
+    ).one("clouddp-dns:index:DynamicCname")
+    assert record.inputs["fqdn"] == "clouddp1.contoso.com"
+    assert record.inputs["target"] == TARGET
+    assert record.inputs["server"] == "ns.contoso.com:53"
+    assert record.inputs["keyAlgorithm"] == "hmac-sha256"
+    assert record.inputs["keySecret"] == key
+    assert "keySecret" in record.secrets
 
 
 @pytest.mark.parametrize(
