@@ -22,6 +22,8 @@ def program() -> None:
     gc.disable()
     from components.cloud_distribution_point import CloudDistributionPoint
     from components.costs import estimate_for
+    from components.preflight import check_names
+    from components.readiness import insist
     from components.service import OS_DISK_GIB
 
     gc.freeze()
@@ -29,6 +31,7 @@ def program() -> None:
 
     for warning in dict.fromkeys(warning for entry in entries for warning in entry.warnings):
         pulumi.log.warn(warning)
+    check_names(entries)
     points = {}
     for entry in entries:
         point = CloudDistributionPoint(entry.names.service, entry)
@@ -42,6 +45,7 @@ def program() -> None:
             pulumi.export(shown, value)
     else:
         pulumi.export("distributionPoints", {name: p.outputs() for name, p in points.items()})
+    insist([point.report for point in points.values()])
 
 
 try:

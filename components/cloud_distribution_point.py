@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pulumi
 from pulumi_azure_native import authorization, resources
 
+from . import readiness
 from .alias import Alias
 from .certificate import ServiceCertificate
 from .certificate_binding import CertificateBinding
 from .clouds import CLOUDS
-from .content_storage import ContentStorage
+from .content_storage import ContentStorage, container_exists
 from .network import ServiceNetwork
 from .parts import PartArgs
+from .preflight import proxy_of, resolver_of
 from .providers import for_subscription
 from .quotas import QuotaAlerts
 from .service import DistributionService
 from .service_settings import service_settings
 from .settings import CertificateSettings, DistributionPointSettings
+from .stages import Subject
 
 HTTPS_PORT = 443
+SECONDS_PER_MINUTE = 60
 LONGEST_TAG_VALUE = 256
 ELSEWHERE = "The certificate is in another vault; the service settings say in which."
 """Stands in the certificate secret, which is always declared, for one in another vault."""
@@ -51,6 +57,8 @@ class CloudDistributionPoint(pulumi.ComponentResource):
         CloudDistributionPoint("clouddp1", settings.load(...)[0])
     """
 
+    report: pulumi.Output[readiness.Report]
+    """What the wait for Ready ended with."""
     status: pulumi.Output[str]
     """``Ready``, ``Stopped``, ``Not checked``, or what it waits for."""
     service_fqdn: pulumi.Output[str]
@@ -201,7 +209,8 @@ class CloudDistributionPoint(pulumi.ComponentResource):
             child,
         )
 
-        self.status = pulumi.Output.from_input("Not checked" if args.instances else "Stopped")
+        self.report = self._report(args, network, service, storage, site_fqdn)
+        self.status = self.report.apply(lambda report: report.status)
         self.service_fqdn = pulumi.Output.from_input(names.fqdn)
         self.service_url = pulumi.Output.from_input(_service_url(names.fqdn, args.service_port))
         self.site_url = site_fqdn
@@ -243,6 +252,50 @@ class CloudDistributionPoint(pulumi.ComponentResource):
             child,
         )
         return alias.record
+
+    def _report(
+        self,
+        args: DistributionPointSettings,
+        network: ServiceNetwork,
+        service: DistributionService,
+        storage: ContentStorage,
+        site_fqdn: pulumi.Output[str],
+    ) -> pulumi.Output[readiness.Report]:
+        """Waits until clients can be served, once the service is there."""
+        names, certificate, access = args.names, args.service_certificate, args.access
+
+        def subject(virtual_ip: str, site_fqdn: str) -> Subject:
+            return Subject(
+                service=names.service,
+                fqdn=names.fqdn,
+                site_fqdn=site_fqdn,
+                virtual_ip=virtual_ip,
+                port=args.service_port,
+                thumbprint=certificate.thumbprint if certificate else "",
+                chain_pem=certificate.chain_pem if certificate else "",
+                instances=args.instances,
+                container_exists=container_exists(
+                    names, names.resource_group, for_subscription(args.subscription_id)
+                ),
+                token_key=access.token_key.get_secret_value() if access.token_key else "",
+                anonymous=access.anonymous,
+            )
+
+        there = pulumi.Output.all(
+            network.virtual_ip, site_fqdn, storage.container_id, service.scale_set_id
+        )
+        return readiness.wait_for(
+            there.apply(lambda values: subject(values[0], values[1])),
+            instances=args.instances,
+            rhythm=readiness.Rhythm(
+                timeout=args.readiness_timeout_minutes * SECONDS_PER_MINUTE,
+                interval=args.readiness_interval_seconds,
+            ),
+            resolver=resolver_of(args),
+            proxy=proxy_of(args),
+            status_log=Path(args.status_log_file) if args.status_log_file else None,
+            resource=self,
+        )
 
     def outputs(self) -> dict[str, pulumi.Output[str]]:
         """The outputs of this distribution point under the names that a stack shows."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import contextvars
+import re
+from collections.abc import Callable, Sequence
 
 import pulumi
 from pulumi_azure_native import authorization, storage
 
 from .clouds import Cloud
+from .dns import LookupFailed
+from .naming import Names
 from .parts import PartArgs
 from .roles import Role, assign
 from .settings import ContentPublisher
 
 DELETED_CONTENT_KEPT_DAYS = 7
+SECONDS_FOR_AN_ANSWER = 60
+NOT_FOUND = re.compile(r"NotFound|not found|does not exist|\b404\b", re.IGNORECASE)
 
 
 class ContentStorageArgs(PartArgs):
@@ -161,6 +168,51 @@ class ContentStorage(pulumi.ComponentResource):
                 "contentUrl": self.content_url,
             }
         )
+
+
+def container_exists(
+    names: Names, group: str, provider: pulumi.ProviderResource | None
+) -> Callable[[], bool]:
+    """Returns what asks Azure whether the container exists, for a thread that waits for it.
+
+    To be called in the program's own thread, whose engine it asks through.
+
+    Args:
+        names: names of the distribution point.
+        group: name of the resource group.
+        provider: the provider of its subscription; None for the stack's own.
+    """
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+
+    async def ask() -> str:
+        found = storage.get_blob_container_output(
+            account_name=names.storage_account,
+            container_name=names.container,
+            resource_group_name=group,
+            opts=pulumi.InvokeOutputOptions(provider=provider),
+        )
+        refusal = found.apply(_no_refusal).recover(_in_words)
+        return await refusal.future() or ""
+
+    def exists() -> bool:
+        asked = context.copy().run(asyncio.run_coroutine_threadsafe, ask(), loop)
+        try:
+            refusal = asked.result(SECONDS_FOR_AN_ANSWER)
+        except TimeoutError:
+            refusal = f"no answer in {SECONDS_FOR_AN_ANSWER} s"
+        if refusal and not NOT_FOUND.search(refusal):
+            raise LookupFailed(f"Azure cannot be asked for the container: {refusal}.")
+        return not refusal
+
+    return exists
+
+
+def _no_refusal(_: object) -> str:
+    return ""
+
+
+def _in_words(refused: Exception) -> str:
+    return str(refused) or type(refused).__name__
 
 
 def _kept_after_deletion() -> storage.DeleteRetentionPolicyArgs:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
-from sandbox import certificates, pulumi_cli
+from sandbox import certificates, no_names, pulumi_cli
 from tests.engine.program import SandboxedProgram, lay_out
 
 
@@ -17,9 +18,19 @@ def engine() -> Path:
 
 
 @pytest.fixture(scope="session")
-def prepared(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> SandboxedProgram:
+def nameserver() -> Generator[str]:
+    """Offer a DNS server for which every name is free."""
+    with no_names.served() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def prepared(
+    engine: Path, nameserver: str, tmp_path_factory: pytest.TempPathFactory
+) -> SandboxedProgram:
     """Return a program whose sandbox is ready and empty, for the tests to copy."""
-    program = lay_out(tmp_path_factory.mktemp("program"), engine, Path(sys.executable))
+    folder = tmp_path_factory.mktemp("program")
+    program = lay_out(folder, engine, Path(sys.executable), nameserver)
     program.sandbox.prepare()
     certificates.ensure(program.sandbox.certificates)
     return program
@@ -31,4 +42,5 @@ def sandbox(prepared: SandboxedProgram, tmp_path: Path) -> SandboxedProgram:
     root = tmp_path / "program"
     shutil.copytree(prepared.root, root, symlinks=True)
     original = prepared.sandbox
-    return SandboxedProgram(type(original)(root, original.engine, original.python))
+    copy = type(original)(root, original.engine, original.python)
+    return SandboxedProgram(copy, prepared.nameserver)

@@ -29,9 +29,11 @@ class SandboxedProgram:
 
     Attributes:
         sandbox: The folder, the engine and the interpreter.
+        nameserver: Whom the program asks for names, as `host:port`.
     """
 
     sandbox: Sandbox
+    nameserver: str
 
     @property
     def root(self) -> Path:
@@ -40,7 +42,7 @@ class SandboxedProgram:
 
     def environment(self) -> dict[str, str]:
         """Return the environment that `pulumi` runs with."""
-        return self.sandbox.environment()
+        return {**self.sandbox.environment(), "CLOUDDP_NAMESERVERS": self.nameserver}
 
     def pulumi(
         self, *arguments: str, check: bool = True, **variables: str
@@ -133,11 +135,11 @@ class SandboxedProgram:
         return self.export()["deployment"].get("resources", [])
 
 
-def lay_out(root: Path, engine: Path, python: Path) -> SandboxedProgram:
+def lay_out(root: Path, engine: Path, python: Path, nameserver: str) -> SandboxedProgram:
     """Put a copy of the program into an empty folder; its code is linked, its settings copied."""
     for name in COPIED:
         shutil.copyfile(ROOT / name, root / name)
     for name in LINKED:
         (root / name).symlink_to(ROOT / name)
     (root / ".venv").symlink_to(python.parent.parent)
-    return SandboxedProgram(Sandbox(root=root, engine=engine, python=python))
+    return SandboxedProgram(Sandbox(root=root, engine=engine, python=python), nameserver)
