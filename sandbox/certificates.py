@@ -37,8 +37,8 @@ def ensure(folder: Path) -> None:
     _replace(pfx, bundle)
 
 
-def make(fqdn: str, password: str) -> tuple[bytes, bytes]:
-    """Return a PFX for the name, and the PEM certificate of the authority that issued it."""
+def make(fqdn: str, password: str, *others: str) -> tuple[bytes, bytes]:
+    """Return a PFX for a name or several, and the PEM of the authority that issued it."""
     root_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     leaf_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     root_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Sandbox of clouddp")])
@@ -53,7 +53,9 @@ def make(fqdn: str, password: str) -> tuple[bytes, bytes]:
         _certificate(leaf_name, root_name, leaf_key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign_certificates=False), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(fqdn)]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName(list(map(x509.DNSName, (fqdn, *others)))), critical=False
+        )
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()),

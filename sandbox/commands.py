@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox import certificates, pulumi_cli
+from sandbox import certificates, pulumi_cli, serving
 from sandbox.home import STACK, Sandbox, has_resources
 from sandbox.requirements import ROOT
 from sandbox.terminal import Problem, say
@@ -25,8 +25,12 @@ TIERS: dict[str, tuple[str, ...]] = {
 
 
 def up() -> None:
-    """Deploy the dev stack to the sandbox."""
-    _sandbox().watch_pulumi("up", *AT_ONCE)
+    """Deploy the dev stack to the sandbox, and download something from it."""
+    sandbox = _sandbox()
+    served = serving.start(sandbox)
+    sandbox.watch_pulumi("up", *AT_ONCE)
+    if served:
+        serving.prove(sandbox)
     say(f'To go on with plain Pulumi: eval "$(make -s env)"; pulumi stack --stack {STACK}')
 
 
@@ -37,12 +41,15 @@ def preview() -> None:
 
 
 def down() -> None:
-    """Destroy what `up` deployed."""
+    """Destroy what `up` deployed, and stop what it started."""
     if has_resources(ROOT):
         sandbox = _sandbox()
+        serving.forget_dead(sandbox)
         sandbox.watch_pulumi("destroy", *AT_ONCE)
+        serving.stop(sandbox)
         sandbox.forget_deleted()
     else:
+        serving.stop(_sandbox())
         say("Nothing is up.")
 
 

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sandbox.terminal import Problem
 STACK = "dev"
 STATE = ".sandbox"
 DATABASE = "azure.db"
+OFFER = "variables.json"
 # Public on purpose: the dev stack holds nothing worth keeping secret.
 PASSPHRASE = "clouddp-dev"  # noqa: S105
 PROVIDER = Path(__file__).parent / "provider"
@@ -73,6 +75,7 @@ class Sandbox:
             "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
             "CLOUDDP_SANDBOX_DB": str(self.state / DATABASE),
             "CLOUDDP_SANDBOX_PYTHON": str(self.python),
+            **self._offered(),
         }
 
     def environment(self) -> dict[str, str]:
@@ -88,6 +91,22 @@ class Sandbox:
         lines += [f"export {key}={shlex.quote(word)}" for key, word in self.variables().items()]
         lines.append(f'export PATH={shlex.quote(str(self.engine))}{os.pathsep}"$PATH"')
         return "\n".join(lines)
+
+    def offer(self, variables: Mapping[str, str]) -> None:
+        """Add variables for what runs, such as the DNS server, until `forget_offer`."""
+        new = self.state / f"{OFFER}.new"
+        new.write_text(json.dumps(self._offered() | dict(variables)))
+        new.replace(self.state / OFFER)
+
+    def forget_offer(self) -> None:
+        """Take those variables back: what they lead to runs no more."""
+        (self.state / OFFER).unlink(missing_ok=True)
+
+    def _offered(self) -> dict[str, str]:
+        try:
+            return json.loads((self.state / OFFER).read_text())
+        except FileNotFoundError:
+            return {}
 
     def prepare(self) -> None:
         """Make the folder ready: the stand-in for Azure installed, the stack there.

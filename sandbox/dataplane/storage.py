@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sandbox import cache
+from sandbox.dataplane.processes import WITH_PARENT
 from sandbox.terminal import Problem
 
 SOURCE = Path(__file__).parents[1] / "azurite"
@@ -51,7 +52,16 @@ def _install(target: Path) -> None:
 class Storage:
     """One running Azurite."""
 
-    def __init__(self, folder: Path, host: str, port: int, *, certificate: Path, key: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str,
+        port: int,
+        *,
+        certificate: Path,
+        key: Path,
+        log: Path | None = None,
+    ) -> None:
         """Name it; nothing is started yet.
 
         Args:
@@ -60,12 +70,18 @@ class Storage:
             port: Port to listen on.
             certificate: PEM of the certificate for `*.blob.<suffix>`.
             key: PEM of its key.
+            log: Where it says what it was asked; beside the content where none is named.
         """
         self.host, self.port = host, port
-        self.log = folder / "requests.log"
+        self.log = log or folder / "requests.log"
         self._folder = folder
         self._certificate, self._key = certificate, key
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended by itself."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def address(self) -> str:
@@ -93,7 +109,14 @@ class Storage:
         words = [str(word) for option in options.items() for word in option]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["node", script, *words, "--skipApiVersionCheck", "--disableTelemetry"],
+                [
+                    *WITH_PARENT,
+                    "node",
+                    script,
+                    *words,
+                    "--skipApiVersionCheck",
+                    "--disableTelemetry",
+                ],
                 env=os.environ | {"AZURITE_ACCOUNTS": accounts},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

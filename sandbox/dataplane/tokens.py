@@ -15,8 +15,9 @@ LIFE_SECONDS = 24 * 3600
 class TokenIssuer:
     """Makes access tokens for principals, and says whose a token is."""
 
-    def __init__(self) -> None:
-        self._key = secrets.token_hex(32)
+    def __init__(self, key: str | None = None) -> None:
+        """Take a key, so that others with the same key make and take the same tokens."""
+        self._key = key or secrets.token_hex(32)
 
     def token(self, principal: str, audience: str, *, seconds: float = LIFE_SECONDS) -> str:
         """Return an access token.
