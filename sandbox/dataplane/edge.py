@@ -60,6 +60,15 @@ class Edge:
             self._process.reload()
         self._process.ensure()
 
+    def wait(self) -> None:
+        """Wait until the door of storage is open.
+
+        Raises:
+            Problem: It does not open.
+        """
+        host, _, port = self._door.listen.rpartition(":")
+        self._process.wait_for(host, int(port))
+
     def stop(self) -> None:
         """End it, and what runs through it."""
         self._process.stop()

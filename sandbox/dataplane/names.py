@@ -53,6 +53,14 @@ class Names:
             self._process.reload()
         self._process.ensure()
 
+    def wait(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            Problem: It does not.
+        """
+        self._process.wait_for(ADDRESS, self._port)
+
     def stop(self) -> None:
         """End it."""
         self._process.stop()

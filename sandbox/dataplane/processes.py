@@ -2,21 +2,27 @@
 
 A process that is killed cannot end its children, so the kernel does: `setpriv --pdeathsig`
 (util-linux) has it end a child when the *thread* that started it ends. So servers are started from
-a main thread.
+a main thread. The signal is one that nginx passes on to its workers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sandbox.terminal import Problem, say
+
 STOP_SECONDS = 10.0
 RESTART_SECONDS = 2.0
-WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+START_SECONDS = 20.0
+MOMENT = 0.05
+WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--")
 
 
 class Server:
@@ -39,6 +45,11 @@ class Server:
         self._again = 0.0
 
     @property
+    def name(self) -> str:
+        """The program's name."""
+        return Path(self._command[0]).name
+
+    @property
     def running(self) -> bool:
         """Whether it was started and has not ended by itself."""
         return self._process is not None and self._process.poll() is None
@@ -51,6 +62,8 @@ class Server:
         now = time.monotonic()
         if self.running or now < self._again:
             return
+        if self._process:
+            say(f"{self.name} has ended by itself, and is started again; see {self._log}.")
         self._again = now + RESTART_SECONDS
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -60,6 +73,22 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
+
+    def wait_for(self, host: str, port: int) -> None:
+        """Wait until it takes connections there.
+
+        Raises:
+            Problem: It does not within some seconds.
+        """
+        end = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection((host, port), timeout=1).close()
+                if self.running:
+                    return
+            if not self.running or time.monotonic() > end:
+                raise Problem(f"{self.name} does not listen on {host}:{port}; see {self._log}.")
+            time.sleep(MOMENT)
 
     def reload(self) -> None:
         """Have it read its configuration again."""

@@ -97,18 +97,25 @@ class Supervisor:
         self._ending = threading.Event()
 
     def run(self) -> None:
-        """Serve until this process is told to end, or its folder is gone."""
+        """Serve until this process is told to end, or its folder is gone.
+
+        Raises:
+            Problem: A server does not start.
+        """
         for kind in (signal.SIGTERM, signal.SIGINT):
             signal.signal(kind, lambda *_: self._ending.set())
         self._gate.start()
         self._vault.start()
         self._prober.start()
-        self._names.apply(self._desired.zones)
-        self._room.report(
-            {"pid": os.getpid(), "version": self._version, "nameserver": self._names.server}
-        )
-        say(f"The data plane runs; its addresses are {self._network.prefix}0/24.")
         try:
+            self._names.apply(self._desired.zones)
+            self._balance()
+            self._names.wait()
+            self._edge.wait()
+            self._room.report(
+                {"pid": os.getpid(), "version": self._version, "nameserver": self._names.server}
+            )
+            say(f"The data plane runs; its addresses are {self._network.prefix}0/24.")
             self._follow()
         finally:
             self._end()

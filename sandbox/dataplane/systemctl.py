@@ -17,9 +17,13 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import NoReturn
+
+from sandbox.dataplane.processes import lives
 
 MODULE = "sandbox.dataplane.systemctl"
-STOP_SECONDS = 15.0
+# Longer than any unit may take.
+STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 OWNER = "CLOUDDP_OWNER"
 """Variable with the id of a process: when that ends, the units end too."""
@@ -48,10 +52,9 @@ class Unit:
         """Return the id of the unit's `main` process or of its `keeper`, 0 where it has none."""
         try:
             pid = int((self._state / f"{self.name}.{role}").read_text())
-            os.kill(pid, 0)
-        except (FileNotFoundError, ValueError, ProcessLookupError):
+        except (FileNotFoundError, ValueError):
             return 0
-        return pid
+        return pid if lives(pid) else 0
 
     def note(self, role: str, pid: int) -> None:
         """Remember a process of the unit."""
@@ -103,13 +106,14 @@ class Unit:
             environment[name] = value
         running: list[subprocess.Popen[bytes]] = []
 
-        def end(*_: object) -> None:
+        def end(kind: str) -> NoReturn:
             for process in running:
-                kind = getattr(signal, self.option("KillSignal", "SIGTERM"))
-                _finish(process, kind, float(self.option("TimeoutStopSec", "10")))
+                seconds = float(self.option("TimeoutStopSec", "10"))
+                _finish(process, getattr(signal, kind), seconds)
             sys.exit(0)
 
-        signal.signal(signal.SIGTERM, end)
+        kind = self.option("KillSignal", "SIGTERM")
+        signal.signal(signal.SIGTERM, lambda *_: end(kind))
         owner = int(os.environ.get(OWNER, "0"))
         while True:
             for command in self.options("ExecStartPre"):
@@ -127,8 +131,9 @@ class Unit:
             self.note("main", main.pid)
             while main.poll() is None:
                 time.sleep(POLL_SECONDS * 4)
-                if owner and not _lives(owner):
-                    end()
+                if owner and not lives(owner):
+                    # Nobody is left to wait for what goes on.
+                    end("SIGTERM")
             _kill_group(main.pid)
             time.sleep(float(self.option("RestartSec", "1")))
 
@@ -138,12 +143,11 @@ class Unit:
         if self.option("Type", "simple") != "notify":
             yield lambda: True
             return
-        path = self._state / f"{self.name}.notify"
-        path.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
-            notices.bind(str(path))
+            # The kernel chooses an abstract name (unix(7)): a path might be too long.
+            notices.bind(b"")
             notices.settimeout(POLL_SECONDS)
-            environment["NOTIFY_SOCKET"] = str(path)
+            environment["NOTIFY_SOCKET"] = notices.getsockname().decode().replace("\0", "@")
 
             def ready() -> bool:
                 with contextlib.suppress(TimeoutError):
@@ -188,14 +192,6 @@ def _kill_group(pid: int) -> None:
     """End what a process left behind, as systemd does with the rest of a control group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _systemctl(prefix: Path, words: list[str]) -> int:
