@@ -20,6 +20,8 @@ from .web import request_locally
 UNIT = "clouddp-nginx.service"
 TEST_SECONDS = 60
 TAKE_SECONDS = 15
+# For a tenth of a second the workers of both versions answer.
+SETTLE_SECONDS = 0.5
 KEPT_VERSIONS = 3
 MARK = re.compile(r"@([A-Z_]+)@")
 
@@ -206,6 +208,7 @@ class Nginx:
         try:
             self._reload()
             self.confirm()
+            time.sleep(SETTLE_SECONDS)
         except Problem:
             if before:
                 self._point(before)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -83,10 +84,9 @@ def test_a_signature_that_the_balancers_probe_refuses_is_refused(tmp_path: Path)
     ],
 )
 def test_what_cannot_be_served_is_refused_in_a_sentence_without_secrets(
-    below: Authority, change: object, words: str
+    below: Authority, change: Callable[[Issued, Issued], str], words: str
 ) -> None:
     one, two = below.issue(NAME), below.issue(NAME)
-    assert callable(change)
     with pytest.raises(Problem, match=words) as caught:
         read(change(one, two), "pem", NAME, NOW)
     assert one.key_pem.splitlines()[1] not in str(caught.value)

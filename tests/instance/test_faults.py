@@ -83,18 +83,16 @@ def test_while_storage_is_down_what_is_cached_is_served(tried: World) -> None:
 def test_while_storage_hangs_what_is_cached_is_served_after_seconds(tried: World) -> None:
     tried.relay.hold = True
     time.sleep(9)
-    begun = time.monotonic()
-    assert tried.get("/cached.bin").content == CONTENT
-    assert time.monotonic() - begun < 8
-    # The next requests do not wait again.
-    begun = time.monotonic()
     sent = {"Authorization": f"Bearer {token()}"}
     with tried.client() as client:
-        assert client.get("/cached.bin", headers=sent).status_code == 200
+        begun = time.monotonic()
+        assert client.get("/cached.bin", headers=sent).content == CONTENT
+        assert time.monotonic() - begun < 8
+        # The next requests do not wait again.
         begun = time.monotonic()
         for _ in range(5):
             assert client.get("/cached.bin", headers=sent).status_code == 200
-    assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 3
     other = tried.get("/never-seen.bin")
     assert (other.status_code, "retry-after" in other.headers) == (503, True)
 
@@ -113,7 +111,7 @@ def test_a_download_that_breaks_off_never_holds_anything_but_content(tried: Worl
     tried.relay.cut()
     received = as_much_as_comes(tried, "/broken.bin")
     assert received == CONTENT[: len(received)]
-    assert SLICE <= len(received) < len(CONTENT)
+    assert SLICE // 2 < len(received) < len(CONTENT)
     tried.relay.refuse = False
     rest = until(
         "the download goes on where it broke off",

@@ -26,32 +26,34 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def unpacked(script: str) -> str:
-    return gzip.decompress(base64.b64decode(script, validate=True)).decode()
+def script(**changes: Any) -> str:
+    return instance.install_script(**(ARGUMENTS | changes))
+
+
+def unpacked(packed: str) -> str:
+    return gzip.decompress(base64.b64decode(packed, validate=True)).decode()
 
 
 def test_the_same_settings_make_the_same_script() -> None:
-    assert instance.install_script(**ARGUMENTS) == instance.install_script(**ARGUMENTS)
-    other = instance.install_script(**{**ARGUMENTS, "service_port": 8443})
-    assert other != instance.install_script(**ARGUMENTS)
+    assert script() == script()
+    other = script(service_port=8443)
+    assert other != script()
 
 
 def test_the_script_is_small_enough_for_the_extension_many_times_over() -> None:
-    assert len(instance.install_script(**ARGUMENTS)) < 256 * 1024 // 4
+    assert len(script()) < 256 * 1024 // 4
 
 
 def test_the_script_carries_the_version_of_its_payload_and_each_file_as_it_is() -> None:
-    script = unpacked(instance.install_script(**ARGUMENTS))
-    assert f"version='{instance.payload_version()}'" in script
+    text = unpacked(script())
+    assert f"version='{instance.payload_version()}'" in text
     for source in [*ROOT.glob("agent/*.py"), *ROOT.glob("nginx/*"), *ROOT.glob("systemd/*")]:
-        assert source.read_text() in script, source.name
+        assert source.read_text() in text, source.name
 
 
 def test_a_cloud_of_its_own_changes_the_end_points_only() -> None:
-    public = unpacked(instance.install_script(**ARGUMENTS)).splitlines()
-    china = unpacked(
-        instance.install_script(**{**ARGUMENTS, "cloud": CLOUDS["china"]})
-    ).splitlines()
+    public = unpacked(script()).splitlines()
+    china = unpacked(script(cloud=CLOUDS["china"])).splitlines()
     changed = {line.strip() for line in set(china) ^ set(public)}
     assert {line.split(":")[0].strip('"') for line in changed} == {
         "monitorAudience",
@@ -61,9 +63,9 @@ def test_a_cloud_of_its_own_changes_the_end_points_only() -> None:
 
 
 def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
-    script = tmp_path / "install.sh"
-    script.write_text(unpacked(instance.install_script(**ARGUMENTS)))
-    for path in (ROOT / "install.sh", script):
+    whole = tmp_path / "install.sh"
+    whole.write_text(unpacked(script()))
+    for path in (ROOT / "install.sh", whole):
         done = subprocess.run(
             ["shellcheck", "--severity=style", path],
             env=packages.environment("shellcheck"),
@@ -123,8 +125,8 @@ def test_the_script_asks_nothing_of_vault_and_storage(world: World) -> None:
 
 def test_a_service_that_does_not_come_up_fails_the_script_and_says_why(world: World) -> None:
     with socket.create_server(("127.0.0.1", world.port)):
-        script = unpacked(world.script()).replace("alive_seconds=60", "alive_seconds=3")
-        packed = base64.b64encode(gzip.compress(script.encode())).decode()
+        text = unpacked(world.script()).replace("alive_seconds=60", "alive_seconds=3")
+        packed = base64.b64encode(gzip.compress(text.encode())).decode()
         done = world.instance.install(packed, world.endpoints())
     assert done.returncode != 0
     assert "nginx did not come up within 3 seconds" in done.stdout + done.stderr
@@ -139,8 +141,7 @@ def test_what_is_secret_is_for_its_owner_alone(world: World) -> None:
     for path in [*state.rglob("*"), world.instance.folder / "run/clouddp/storage-token"]:
         if path.is_file() and not path.is_symlink():
             assert path.stat().st_mode & 0o007 == 0, path
-    script = unpacked(world.script())
-    assert "a-token-key" not in script
+    assert "a-token-key" not in unpacked(world.script())
 
 
 def test_updates_install_themselves_and_restarts_are_staggered(world: World) -> None:
