@@ -28,7 +28,8 @@ def up() -> None:
     """Deploy the dev stack to the sandbox, and download something from it."""
     sandbox = _sandbox()
     served = serving.start(sandbox)
-    sandbox.watch_pulumi("up", *AT_ONCE)
+    with serving.names(sandbox):
+        sandbox.watch_pulumi("up", *AT_ONCE)
     if served:
         serving.prove(sandbox)
     say(f'To go on with plain Pulumi: eval "$(make -s env)"; pulumi stack --stack {STACK}')
@@ -37,15 +38,17 @@ def up() -> None:
 def preview() -> None:
     """Show what `up` would change."""
     options = ("--diff", "--suppress-permalink=true", "--stack", STACK)
-    _sandbox().watch_pulumi("preview", *options)
+    sandbox = _sandbox()
+    with serving.names(sandbox):
+        sandbox.watch_pulumi("preview", *options)
 
 
 def down() -> None:
     """Destroy what `up` deployed, and stop what it started."""
     if has_resources(ROOT):
         sandbox = _sandbox()
-        serving.forget_dead(sandbox)
-        sandbox.watch_pulumi("destroy", *AT_ONCE)
+        with serving.names(sandbox):
+            sandbox.watch_pulumi("destroy", *AT_ONCE)
         serving.stop(sandbox)
         sandbox.forget_deleted()
     else:
@@ -55,7 +58,9 @@ def down() -> None:
 
 def env() -> None:
     """Print shell lines that make plain `pulumi` commands work on the sandbox."""
-    print(_sandbox().exports())
+    sandbox = _sandbox()
+    serving.forget_dead(sandbox)
+    print(sandbox.exports())
 
 
 def lint() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox import samples
+import contextlib
+from collections.abc import Generator
+
+from sandbox import no_names, samples
 from sandbox.certificates import AUTHORITY
 from sandbox.dataplane import control, desired
 from sandbox.dataplane.network import claim
@@ -32,6 +35,21 @@ def stop(sandbox: Sandbox) -> None:
     """Stop the data plane and all that runs in it."""
     control.stop(sandbox)
     sandbox.forget_offer()
+
+
+@contextlib.contextmanager
+def names(sandbox: Sandbox) -> Generator[None]:
+    """See to it that there are names: the data plane's, else a server for which all are free."""
+    if control.running(sandbox):
+        yield
+        return
+    stop(sandbox)
+    with no_names.served() as nameserver:
+        sandbox.offer({"CLOUDDP_NAMESERVERS": nameserver})
+        try:
+            yield
+        finally:
+            sandbox.forget_offer()
 
 
 def forget_dead(sandbox: Sandbox) -> None:

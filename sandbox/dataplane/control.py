@@ -84,6 +84,7 @@ def _set_up(room: Room) -> None:
             " run `make down` once, and then `make up`."
         )
     _set(cloud, "virtual_ips", prefix)
+    _set(cloud, "data_plane_lock", str(room.lock_file))
     _set(cloud, "data_plane", "on")
 
 

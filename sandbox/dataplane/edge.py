@@ -114,6 +114,11 @@ http {{
             proxy_buffers 8 128k;
             proxy_busy_buffers_size 256k;
             proxy_read_timeout 300s;
+            error_page 403 = @refused;
+        }}
+        location @refused {{
+            add_header x-ms-error-code AuthorizationPermissionMismatch always;
+            return 403 "No role lets this principal do this.";
         }}
         location = /.gate {{
             internal;

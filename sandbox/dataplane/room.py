@@ -31,6 +31,11 @@ class Room:
         return self.state / "dataplane"
 
     @property
+    def lock_file(self) -> Path:
+        """Locked while the supervisor runs."""
+        return self.folder / "lock"
+
+    @property
     def database(self) -> Path:
         """The control plane's."""
         return self.state / "azure.db"
@@ -76,7 +81,7 @@ class Room:
     def lock(self) -> IO[str] | None:
         """Take the lock of the one supervisor; None where another one has it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = (self.folder / "lock").open("a+")
+        file = self.lock_file.open("a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

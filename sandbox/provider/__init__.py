@@ -23,7 +23,9 @@ births      How often a resource of an id was made: the next gets other principa
 faults      `type` ("network:*", or a pattern of ids), `operation` ("create", "update", "delete",
             "read", "check", "diff", "invoke" or "*"), `error` (fails with it), `latency_ms` (waits
             first), `times` (how often; null for ever).
-settings    `data_plane`: "on" or "off". `subscriptions`: JSON list of those that exist.
+settings    `data_plane`: "on" or "off". `data_plane_lock`: a file that the supervisor keeps locked
+            while it runs; when it is free, operations fail at once instead of waiting.
+            `subscriptions`: JSON list of those that exist.
             `virtual_ips`: beginning of the virtual IPs, "203.0.113." when absent.
             `absent_principals`: object ids that the directory does not have.
 """

@@ -8,6 +8,7 @@ do so at once. The tables are described in this package's docstring.
 # ruff: noqa: S105 (a type token is no password)
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -626,8 +627,22 @@ class Cloud:
                 return
             if state == "failed":
                 raise NotDone(message)
+            if not self._followed():
+                raise NotDone(
+                    "the data plane of the sandbox has ended: `make up` starts it again and"
+                    " does what is left to do"
+                )
             self.cancelled.wait(0.1)
         raise NotDone("the data plane of the sandbox did not answer in time; see its log")
+
+    def _followed(self) -> bool:
+        """Whether somebody does the operations, as far as can be seen: holds the lock file."""
+        try:
+            with Path(self.setting("data_plane_lock", "")).open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True  # held, or none is named
+        return False
 
     def fault(self, token: str, operation: str, resource_id: str = "") -> None:
         """Waits and fails as the table `faults` says.
