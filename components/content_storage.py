@@ -192,12 +192,12 @@ def container_exists(
             opts=pulumi.InvokeOutputOptions(provider=provider),
         )
         refusal = found.apply(_no_refusal).recover(_in_words)
-        return await refusal.future() or ""
+        return str(await refusal.future())
 
     def exists() -> bool:
         asked = context.copy().run(asyncio.run_coroutine_threadsafe, ask(), loop)
         try:
-            refusal = asked.result(SECONDS_FOR_AN_ANSWER)
+            refusal = str(asked.result(SECONDS_FOR_AN_ANSWER))
         except TimeoutError:
             refusal = f"no answer in {SECONDS_FOR_AN_ANSWER} s"
         if refusal and not NOT_FOUND.search(refusal):
