@@ -28,8 +28,9 @@ def up() -> None:
     """Deploy the dev stack to the sandbox, and download something from it."""
     sandbox = _sandbox()
     served = serving.start(sandbox)
+    stack = () if served else ("--config-file", str(sandbox.stack_that_does_not_wait()))
     with serving.names(sandbox):
-        sandbox.watch_pulumi("up", *AT_ONCE)
+        sandbox.watch_pulumi("up", *AT_ONCE, *stack)
     if served:
         serving.prove(sandbox)
     say(f'To go on with plain Pulumi: eval "$(make -s env)"; pulumi stack --stack {STACK}')

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from sandbox import cache, requirements
 from sandbox.terminal import Problem
 
@@ -176,6 +178,14 @@ class Sandbox:
                 break
         if process.returncode:
             raise Problem(f"`pulumi {arguments[0]}` failed." + explain("".join(said)))
+
+    def stack_that_does_not_wait(self) -> Path:
+        """Write the stack's settings without the wait for Ready, which nothing served becomes."""
+        settings = yaml.safe_load((self.root / f"Pulumi.{STACK}.yaml").read_text())
+        settings["config"]["clouddp:readinessTimeoutMinutes"] = 0
+        path = self.state / f"Pulumi.{STACK}.yaml"
+        path.write_text(yaml.safe_dump(settings))
+        return path
 
     def _install_provider(self) -> None:
         """Install the stand-in where only this sandbox's commands look, again when it changed."""
