@@ -56,6 +56,7 @@ def stop(sandbox: Sandbox) -> None:
     room = Room(sandbox.state)
     if running(sandbox):
         _end(room)
+    room.forget_instances()
     if room.database.exists():
         _set(Cloud(room.database), "data_plane", "off")
 

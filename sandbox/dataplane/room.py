@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,13 @@ class Room:
             own.unlink(missing_ok=True)
             own.symlink_to(tempfile.mkdtemp(prefix="clouddp-"))
         return own.resolve()
+
+    def forget_instances(self) -> None:
+        """Remove the instances' folders: a new instance has a new disk."""
+        own = self.state / "instances"
+        shutil.rmtree(own.resolve(), ignore_errors=True)
+        if own.is_symlink():
+            own.unlink()
 
     def lock(self) -> IO[str] | None:
         """Take the lock of the one supervisor; None where another one has it."""
