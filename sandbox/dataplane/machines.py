@@ -45,8 +45,8 @@ class Machine:
     instance: Instance
     metadata: MetadataService
     log: Path
-    script: str = ""
-    """What was installed last; empty where that failed."""
+    script: str | None = None
+    """What was installed last; None before the first time, empty where the last time failed."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Machines:
 
     @property
     def addresses(self) -> list[str]:
-        """Where the instances are."""
-        return [each.address for each in list(self._machines.values())]
+        """Where the instances are, in the order of their numbers."""
+        return [machine.address for _, machine in sorted(self._machines.items())]
 
     def apply(self, wanted: ScaleSet | None, operations: Sequence[int]) -> None:
         """Become what is wanted, and then say that the operations are done.
@@ -133,9 +133,15 @@ class Machines:
         self._each(self._remove, [number for number in self._machines if number >= capacity])
         if wanted is None or self._ending.is_set():
             return
-        missing = [number for number in range(capacity) if number not in self._machines]
-        self._each(lambda number: self._install(number, wanted), missing)
-        old = [number for number, each in self._machines.items() if each.script != wanted.script]
+        installed = {number: each.script for number, each in sorted(self._machines.items())}
+        # New ones need not be healthy: what would make them so may wait for the set itself.
+        new = [number for number in range(capacity) if installed.get(number) is None]
+        self._each(lambda number: self._install(number, wanted), new)
+        old = [
+            number
+            for number, script in installed.items()
+            if script is not None and script != wanted.script
+        ]
         size = max(1, capacity * wanted.batch_percent // 100)
         for begin in range(0, len(old), size):
             if self._ending.wait(PAUSE_SECONDS if begin else 0):
@@ -151,7 +157,8 @@ class Machines:
 
     def _install(self, number: int, wanted: ScaleSet) -> None:
         machine = self._machines.get(number) or self._make(number, wanted)
-        machine.script = ""
+        if machine.script is not None:
+            machine.script = ""
         endpoints = {
             **self._endpoints,
             "connect": {**self._endpoints["connect"], "169.254.169.254": machine.metadata.address},

@@ -166,6 +166,13 @@ def test_a_failing_script_fails_the_operation_with_its_last_words(instances: Set
     assert len(instances.journal()) == 4
 
 
+def test_an_instance_whose_first_installation_failed_counts_as_new(instances: Set) -> None:
+    instances.become(dataclasses.replace(WANTED, script=packed("exit 1")))
+    # Nobody listens there; of a new instance nobody asks it.
+    health = Health(port=9, path="/healthz", grace=0.5)
+    assert instances.become(dataclasses.replace(WANTED, health=health)) == ""
+
+
 def test_a_deleted_set_leaves_no_folder(instances: Set) -> None:
     instances.become(WANTED)
     assert instances.become(None) == ""
