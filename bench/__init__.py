@@ -1,0 +1,1 @@
+"""What the program costs, measured side by side with the same resources written plainly."""
