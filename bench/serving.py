@@ -98,7 +98,7 @@ def main() -> None:
         lines = [*_big_file(world, Path(name)), *_first_bytes(world), *_ranges(world, Path(name))]
     width = max(len(line.title) for line in lines)
     for line in lines:
-        print(f"{line.title:<{width}}  {line.figure:>22}  {line.ratio}")
+        print(f"{line.title:<{width}}  {line.figure:>28}  {line.ratio}")
 
 
 @contextlib.contextmanager
@@ -216,12 +216,17 @@ def _ranges(world: World, folder: Path) -> Iterable[Line]:
     _publish_big(world, "ranges.bin", 1)
     url = f"https://{world.fqdn}:{world.port}/ranges.bin"
     _download(world, url, world.port)
+    nginx = int((world.instance.folder / "run/systemctl/clouddp-nginx.main").read_text())
     figures: dict[str, list[float]] = {"no check": [], "anonymous": [], "token": []}
+    cost: dict[str, list[float]] = {kind: [] for kind in figures}
     for _ in range(ROUNDS):
         for kind in figures:
             with _access(world, kind):
+                cpu = _cpu(nginx)
                 figures[kind].append(_wrk(world, script))
+                cost[kind].append((_cpu(nginx) - cpu) / (figures[kind][-1] * RANGE_SECONDS))
     middle = {kind: statistics.median(values) for kind, values in figures.items()}
+    each = {kind: statistics.median(values) * 10**6 for kind, values in cost.items()}
     for kind, title in (
         ("no check", "without any check"),
         ("anonymous", "anonymous"),
@@ -229,8 +234,8 @@ def _ranges(world: World, folder: Path) -> Iterable[Line]:
     ):
         yield Line(
             f"64 KiB ranges, {title}",
-            f"{middle[kind]:,.0f} a second",
-            f"{middle[kind] / middle['no check']:.2f}",
+            f"{middle[kind]:,.0f} a second, {each[kind]:.0f} CPU us",
+            f"{middle[kind] / middle['no check']:.2f}, CPU {each[kind] / each['no check']:.2f}",
         )
 
 
