@@ -30,21 +30,23 @@ def start(sandbox: Sandbox) -> None:
     Raises:
         Problem: What it needs cannot be had, or it does not start.
     """
+    room = Room(sandbox.state)
+    cloud = Cloud(room.database)
+    _choose_addresses(room, cloud)
     packages.programs(*packages.NGINX)
     packages.programs(names.PACKAGE)
     storage.program()
-    room = Room(sandbox.state)
-    _set_up(room)
     version = _version()
-    with cache.locked(
-        sandbox.state / "dataplane.lock", "Another command starts the data plane ..."
-    ):
-        if running(sandbox):
-            if room.reported().get("version") == version:
-                return
-            _end(room)
-        with Step("Starting the data plane: storage, vault, DNS and load balancer"):
-            _begin(room, sandbox.python, version)
+    waiting = "Another command starts the data plane; waiting for it ..."
+    with cache.locked(sandbox.state / "dataplane.lock", waiting):
+        current = running(sandbox) and room.reported().get("version") == version
+        if not current:
+            if running(sandbox):
+                _end(room)
+            with Step("Starting the data plane: storage, vault, DNS and load balancer"):
+                _begin(room, sandbox.python, version)
+    _set(cloud, "data_plane_lock", str(room.lock_file))
+    _set(cloud, "data_plane", "on")
 
 
 def stop(sandbox: Sandbox) -> None:
@@ -74,10 +76,9 @@ def nameserver(sandbox: Sandbox) -> str:
     return str(Room(sandbox.state).reported()["nameserver"])
 
 
-def _set_up(room: Room) -> None:
-    """Tell the control plane that its operations are followed, and which addresses there are."""
+def _choose_addresses(room: Room, cloud: Cloud) -> None:
+    """Have the control plane give out addresses that lead to this machine."""
     prefix = claim(room.state).prefix
-    cloud = Cloud(room.database)
     addresses = [body["ipAddress"] for _, body in cloud.all("network:PublicIPAddress")]
     if any(not address.startswith(prefix) for address in addresses):
         raise Problem(
@@ -85,8 +86,6 @@ def _set_up(room: Room) -> None:
             " run `make down` once, and then `make up`."
         )
     _set(cloud, "virtual_ips", prefix)
-    _set(cloud, "data_plane_lock", str(room.lock_file))
-    _set(cloud, "data_plane", "on")
 
 
 def _set(cloud: Cloud, name: str, value: str) -> None:
