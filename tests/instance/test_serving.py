@@ -242,8 +242,12 @@ def test_content_is_read_from_storage_once(service: World) -> None:
 
 def test_clients_that_come_at_once_reach_storage_once(service: World) -> None:
     service.publish("crowd.bin", CONTENT)
-    with ThreadPoolExecutor(12) as pool:
-        replies = list(pool.map(lambda _: service.get("/crowd.bin").content, range(12)))
+    service.relay.delay = 0.02  # so that none is done before the others have come
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            replies = list(pool.map(lambda _: service.get("/crowd.bin").content, range(12)))
+    finally:
+        service.relay.delay = 0.0
     assert all(reply == CONTENT for reply in replies)
     asked = asked_of_storage(service, "crowd.bin")
     assert len([line for line in asked if "GET" in line]) == 3
@@ -276,6 +280,8 @@ def test_a_blob_that_changes_between_two_requests_is_given_as_it_is_now(service:
     assert reply.status_code == 206
     assert reply.content == new[SLICE : SLICE + 10]
     assert reply.headers["etag"] != etag
+    # Storage was asked for the old version, and refused: nothing of the new one passes for it.
+    assert any('" 412 ' in line for line in asked_of_storage(service, "replaced.bin"))
 
 
 def test_the_end_of_a_file_of_many_gigabytes_is_reached(service: World) -> None:
