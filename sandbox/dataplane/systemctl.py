@@ -106,13 +106,14 @@ class Unit:
             environment[name] = value
         running: list[subprocess.Popen[bytes]] = []
 
+        # Read now: the file may be gone when the unit is to end.
+        kind, seconds = self.option("KillSignal", "SIGTERM"), self.option("TimeoutStopSec", "10")
+
         def end(kind: str) -> NoReturn:
             for process in running:
-                seconds = float(self.option("TimeoutStopSec", "10"))
-                _finish(process, getattr(signal, kind), seconds)
+                _finish(process, getattr(signal, kind), float(seconds))
             sys.exit(0)
 
-        kind = self.option("KillSignal", "SIGTERM")
         signal.signal(signal.SIGTERM, lambda *_: end(kind))
         owner = int(os.environ.get(OWNER, "0"))
         while True:
