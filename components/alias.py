@@ -8,8 +8,18 @@ import pulumi
 from pulumi_azure_native import dns
 
 from .dynamic_cname import DynamicCname
+from .dynamic_update import Zone
 from .record_texts import commands, zone_line
 from .settings import DnsMode, DnsSettings
+
+
+def mark() -> dict[str, str]:
+    """What a record in an Azure DNS zone carries as its metadata, to be known as the stack's.
+
+    Whoever turns the record elsewhere leaves the mark on it (Microsoft Learn, "DNS zones and
+    records overview", Tags and metadata).
+    """
+    return {"pulumi": f"{pulumi.get_project()}/{pulumi.get_stack()}"}
 
 
 class AliasArgs(TypedDict):
@@ -50,20 +60,20 @@ class Alias(pulumi.ComponentResource):
                     resource_group_name=settings.resource_group,
                     ttl=settings.ttl,
                     cname_record=dns.CnameRecordArgs(cname=args["target"]),
+                    metadata=mark(),
                     opts=pulumi.ResourceOptions(parent=self, provider=args.get("zone_provider")),
                 )
             case DnsMode.RFC2136:
+                zone = own_zone(settings)
                 DynamicCname(
                     f"{name}-record",
                     fqdn=args["fqdn"],
                     target=args["target"],
-                    server=settings.server,
-                    zone=settings.zone,
-                    key_name=settings.key_name,
-                    key_algorithm=settings.key_algorithm.value,
-                    key_secret=settings.key_secret.get_secret_value()
-                    if settings.key_secret
-                    else "",
+                    server=zone.server,
+                    zone=zone.name,
+                    key_name=zone.key_name,
+                    key_algorithm=zone.key_algorithm,
+                    key_secret=zone.key_secret,
                     ttl=settings.ttl,
                     opts=pulumi.ResourceOptions(parent=self),
                 )
@@ -84,3 +94,14 @@ class Alias(pulumi.ComponentResource):
 def relative_name(fqdn: str, zone: str) -> str:
     """The name of a record within its zone: ``dp.eu`` for ``dp.eu.contoso.com``."""
     return fqdn.removesuffix("." + zone)
+
+
+def own_zone(settings: DnsSettings) -> Zone:
+    """The organisation's own zone that a dynamic update goes to."""
+    return Zone(
+        name=settings.zone,
+        server=settings.server,
+        key_name=settings.key_name,
+        key_algorithm=settings.key_algorithm.value,
+        key_secret=settings.key_secret.get_secret_value() if settings.key_secret else "",
+    )

@@ -26,7 +26,7 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
 )
 
-from .dynamic_update import Cname, UpdateFailed, Zone
+from .dynamic_update import Cname, NameInUse, UpdateFailed, Zone
 
 VERSION = "1.0.0"
 MOST_AT_ONCE = 8
@@ -75,10 +75,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
-        """Makes the record; in a preview, only tells what it would be."""
+        """Makes the record; in a preview, only sees whether that could be."""
         inputs = _plain(request.properties)
         if not request.preview:
             _try(context, lambda: _zone(inputs).create(_record(inputs)))
+        elif rpc.UNKNOWN not in inputs.values():
+            _try(context, lambda: self._foresee(request.urn, inputs))
         return provider_pb2.CreateResponse(
             id="" if request.preview else inputs["fqdn"], properties=request.properties
         )
@@ -119,6 +121,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 "anything, was left.",
             )
         return Empty()
+
+    def _foresee(self, urn: str, inputs: Mapping[str, Any]) -> None:
+        """Previews run where no DNS server may be asked, too: only a name in use is an error."""
+        try:
+            _zone(inputs).foresee(_record(inputs))
+        except NameInUse:
+            raise
+        except UpdateFailed as failed:
+            self._warn(urn, f"{failed} Whether the record can be made is not known.")
 
     def Cancel(self, request: Any, context: Any) -> Empty:
         """Lets what is under way end: it takes seconds."""

@@ -29,6 +29,10 @@ class UpdateFailed(Exception):
     """Why the server did not do it, as one sentence for the user."""
 
 
+class NameInUse(UpdateFailed):
+    """The name has a record of somebody else."""
+
+
 @dataclass(frozen=True)
 class Cname:
     """An alias: names in lower case, without a dot at their end; TTL in seconds."""
@@ -67,22 +71,29 @@ class Zone:
         """Makes an alias where nothing is. The very same one is taken for ours.
 
         Raises:
-            UpdateFailed: the name is in use, or the server refuses.
+            NameInUse: something else is there.
+            UpdateFailed: the server refuses.
         """
         update = self._update()
         update.absent(_absolute(record.fqdn))
         update.add(_absolute(record.fqdn), record.ttl, "CNAME", _absolute(record.target))
         if self._send(update, record.fqdn) == dns.rcode.NOERROR:
             return
-        there = self.read(record.fqdn)
-        if there is None or there.target != record.target:
-            raise UpdateFailed(
-                f"{record.fqdn} is in use already in {self.name} on {self.server}: "
-                f"{self._in_words(there, record.fqdn)}. Remove that record, or choose another "
-                "serviceFqdn."
-            )
+        there = self._same(record)
         if there != record:
             self.change(there, record)
+
+    def foresee(self, record: Cname) -> None:
+        """Finds out what `create` would meet, and changes nothing.
+
+        Raises:
+            NameInUse: something else is there.
+            UpdateFailed: the server did not say.
+        """
+        question = self._update()  # what must be there alone, and no change
+        question.absent(_absolute(record.fqdn))
+        if self._send(question, record.fqdn) != dns.rcode.NOERROR:
+            self._same(record)
 
     def change(self, old: Cname, new: Cname) -> None:
         """Changes an alias that is still as it was left, or makes it again where it is gone.
@@ -121,6 +132,17 @@ class Zone:
         update.present(_absolute(record.fqdn), "CNAME", _absolute(record.target))
         update.delete(_absolute(record.fqdn), "CNAME", _absolute(record.target))
         return self._send(update, record.fqdn) == dns.rcode.NOERROR
+
+    def _same(self, record: Cname) -> Cname:
+        """The alias at a name that is in use, if it leads where ours does."""
+        there = self.read(record.fqdn)
+        if there is None or there.target != record.target:
+            raise NameInUse(
+                f"{record.fqdn} is in use already in {self.name} on {self.server}: "
+                f"{self._in_words(there, record.fqdn)}. Remove that record, or choose another "
+                "serviceFqdn."
+            )
+        return there
 
     def _in_words(self, there: Cname | None, fqdn: str) -> str:
         if there is not None:

@@ -40,6 +40,8 @@ class Taken:
     """The whole name that was looked up."""
     leads_to: tuple[str, ...]
     """Names and addresses that it leads to, in order."""
+    alias_of: str
+    """The first of them, if an alias (CNAME) leads there, else empty."""
     found: str
     """The same in words."""
     asked: Resolver
@@ -155,7 +157,8 @@ def _taken(holder: Holder, chosen: str, answer: Answer, asked: Resolver) -> Take
     leads_to = (*answer.aliases, *answer.values, *answer.delegated_to)
     if not leads_to:
         return None
-    return Taken(holder, chosen, answer.name, leads_to, _in_words(answer), asked)
+    alias_of = next(iter(answer.aliases), "")
+    return Taken(holder, chosen, answer.name, leads_to, alias_of, _in_words(answer), asked)
 
 
 def _in_words(answer: Answer) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pulumi
-from pulumi_azure_native import keyvault, network, storage
+from pulumi_azure_native import dns, keyvault, network, storage
 
+from .alias import mark, own_zone, relative_name
 from .clouds import CLOUDS
 from .dns import Resolver, nameservers
 from .name_checks import Holder, Taken, look_up_each, refusals
 from .providers import for_subscription
 from .proxy import Proxy, proxy_from
-from .settings import DistributionPointSettings
+from .settings import DistributionPointSettings, DnsMode
 
 
 def check_names(entries: Sequence[DistributionPointSettings]) -> None:
@@ -55,36 +56,82 @@ def resolver_of(entry: DistributionPointSettings) -> Resolver:
 
 
 def _is_ours(entry: DistributionPointSettings) -> Callable[[Taken], bool]:
-    """Tells whether a name that resolves is that of a resource in this entry's group."""
-    names = entry.names
-    group = names.resource_group
+    """Tells whether a name that resolves is this entry's own."""
 
     def is_ours(taken: Taken) -> bool:
-        options = pulumi.InvokeOptions(provider=for_subscription(entry.subscription_id))
-        try:
-            match taken.holder:
-                case Holder.STORAGE:
-                    storage.get_storage_account(
-                        account_name=names.storage_account, resource_group_name=group, opts=options
-                    )
-                case Holder.VAULT:
-                    keyvault.get_vault(
-                        vault_name=names.key_vault, resource_group_name=group, opts=options
-                    )
-                case Holder.ADDRESS | Holder.SERVICE:
-                    address = network.get_public_ip_address(
-                        public_ip_address_name=names.of("address"),
-                        resource_group_name=group,
-                        opts=options,
-                    )
-                    site = address.dns_settings.fqdn if address.dns_settings else None
-                    if taken.holder is Holder.SERVICE:
-                        return bool({site, address.ip_address} & set(taken.leads_to))
-                    return site == names.site_fqdn
-        except Exception as refused:
-            # The SDK raises no narrower kind. What Azure does not show is not ours.
-            pulumi.log.debug(f"{taken.name} is not known to be ours: {refused}")
-            return False
-        return True
+        return _shown(_is_held, entry, taken) or bool(
+            # Somebody may have turned the stack's own alias elsewhere, which `up` puts right.
+            taken.holder is Holder.SERVICE and taken.alias_of and _shown(_is_kept, entry, taken)
+        )
 
     return is_ours
+
+
+def _shown(
+    ask: Callable[[DistributionPointSettings, Taken], bool],
+    entry: DistributionPointSettings,
+    taken: Taken,
+) -> bool:
+    """The answer of Azure or of a DNS server. What neither shows is not ours."""
+    try:
+        return ask(entry, taken)
+    except Exception as refused:  # the SDK raises no narrower kind
+        pulumi.log.debug(f"{taken.name} is not known to be ours: {refused}")
+        return False
+
+
+def _is_held(entry: DistributionPointSettings, taken: Taken) -> bool:
+    """Tells whether a name is that of a resource in this entry's group."""
+    names = entry.names
+    group = names.resource_group
+    options = _signed_in(entry.subscription_id)
+    match taken.holder:
+        case Holder.STORAGE:
+            storage.get_storage_account(
+                account_name=names.storage_account, resource_group_name=group, opts=options
+            )
+        case Holder.VAULT:
+            keyvault.get_vault(vault_name=names.key_vault, resource_group_name=group, opts=options)
+        case Holder.ADDRESS | Holder.SERVICE:
+            address = _address(entry)
+            site = address.dns_settings.fqdn if address.dns_settings else None
+            if taken.holder is Holder.SERVICE:
+                return bool({site, address.ip_address} & set(taken.leads_to))
+            return site == names.site_fqdn
+    return True
+
+
+def _is_kept(entry: DistributionPointSettings, taken: Taken) -> bool:
+    """Tells whether an alias is a record that the stack keeps, wherever it leads by now."""
+    settings = entry.dns
+    match settings.mode:
+        case DnsMode.AZURE:
+            record = dns.get_record_set(
+                record_type="CNAME",
+                relative_record_set_name=relative_name(taken.name, settings.zone),
+                zone_name=settings.zone,
+                resource_group_name=settings.resource_group,
+                opts=_signed_in(settings.subscription_id or entry.subscription_id),
+            )
+            return record.metadata == mark()
+        case DnsMode.RFC2136:
+            _address(entry)  # before there is one, there is no record either
+            # Later, the engine knows who made the record: where it was not the stack, it has the
+            # plug-in make it, which refuses, and in a preview too.
+            there = own_zone(settings).read(taken.name)
+            return there is not None and there.target == taken.alias_of
+        case DnsMode.MANUAL:
+            return False
+
+
+def _address(entry: DistributionPointSettings) -> network.GetPublicIPAddressResult:
+    """The public IP address of the distribution point, if it was made already."""
+    return network.get_public_ip_address(
+        public_ip_address_name=entry.names.of("address"),
+        resource_group_name=entry.names.resource_group,
+        opts=_signed_in(entry.subscription_id),
+    )
+
+
+def _signed_in(subscription_id: str | None) -> pulumi.InvokeOptions:
+    return pulumi.InvokeOptions(provider=for_subscription(subscription_id))

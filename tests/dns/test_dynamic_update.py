@@ -13,7 +13,7 @@ import dns.tsig
 import dns.update
 import pytest
 
-from components.dynamic_update import Cname, UpdateFailed, Zone
+from components.dynamic_update import Cname, NameInUse, UpdateFailed, Zone
 from tests.dns.servers import ADDRESS, KEY, KEY_NAME, OTHER_KEY, Bind, free_port
 
 OURS = Cname("dp.eu.contoso.test", "dp1.region.cloudapp.test", 300)
@@ -79,6 +79,18 @@ def test_a_foreign_record_is_never_overwritten(zone: Zone, name: str, found: str
         "record, or choose another serviceFqdn."
     )
     assert zone.read(wanted.fqdn) == before
+
+
+def test_what_making_a_record_would_meet_is_told_and_nothing_changed(zone: Zone) -> None:
+    zone.foresee(OURS)
+    assert zone.read(OURS.fqdn) is None
+    zone.create(OURS)
+    zone.foresee(OURS)
+    with pytest.raises(NameInUse, match=f"an alias .CNAME. of {OURS.target}"):
+        zone.foresee(dataclasses.replace(OURS, target="dp2.region.cloudapp.test"))
+    with pytest.raises(NameInUse, match=r"it has the A record 203\.0\.113\.5"):
+        zone.foresee(dataclasses.replace(OURS, fqdn="www.contoso.test"))
+    assert zone.read(OURS.fqdn) == OURS
 
 
 def test_a_name_above_others_is_free(zone: Zone) -> None:

@@ -32,6 +32,7 @@ def test_an_azure_zone_gets_the_cname() -> None:
         "resourceGroupName": "names",
         "ttl": 300,
         "cnameRecord": {"cname": TARGET},
+        "metadata": {"pulumi": "clouddp/test"},
     }
 
 
