@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -24,7 +23,6 @@ from .pkcs12 import read_file
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from .certificate_chain import Chain
 
@@ -84,7 +82,8 @@ class ServiceCertificate:
         """
         now = now or datetime.now(UTC)
         wanted = normalised(fqdn)
-        leaf, chain = find(pkcs12.open_pfx(data, password), wanted, now)
+        pfx = pkcs12.open_pfx(data, password)
+        leaf, chain = find(pfx, wanted, now)
         findings = judge(
             leaf,
             chain,
@@ -95,7 +94,7 @@ class ServiceCertificate:
         )
         findings.stop_if_refused()
         chain_pem = _pem(leaf.certificate, *chain.intermediates)
-        pem = _key_pem(leaf.key) + chain_pem
+        pem = _key_pem(pfx, leaf) + chain_pem
         if len(pem) > LARGEST_SECRET:
             raise Refusal.TOO_LARGE_FOR_VAULT.error(size=len(pem), limit=LARGEST_SECRET)
         return cls(
@@ -195,10 +194,8 @@ def judge(
 def _judge_key(findings: Findings, leaf: Leaf) -> None:
     if leaf.key_kind not in ("RSA", *CURVES):
         findings.refuse(Refusal.KEY_KIND, kind=leaf.key_kind)
-    elif isinstance(leaf.key, rsa.RSAPrivateKey):
-        bits = leaf.key.key_size
-        if not SMALLEST_RSA_BITS <= bits <= LARGEST_RSA_BITS:
-            findings.refuse(Refusal.RSA_SIZE, bits=bits)
+    elif leaf.rsa_bits and not SMALLEST_RSA_BITS <= leaf.rsa_bits <= LARGEST_RSA_BITS:
+        findings.refuse(Refusal.RSA_SIZE, bits=leaf.rsa_bits)
 
 
 def _judge_usage(findings: Findings, leaf: Leaf) -> None:
@@ -264,7 +261,10 @@ def _pem(*certificates: x509.Certificate) -> str:
     return "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
 
 
-def _key_pem(key: PrivateKeyTypes) -> str:
+def _key_pem(pfx: pkcs12.Pfx, leaf: Leaf) -> str:
+    key = pfx.key_of(leaf.certificate)
+    if key is None:
+        raise Refusal.NO_KEY.error()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 

@@ -1,10 +1,10 @@
-"""What is seen in a certificate that has its key: names, usages, dates. Nothing is judged."""
+"""What is seen in a server's certificate: names, usages, dates, key. Nothing is judged."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from datetime import datetime
 
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-
 _SHOWN_NAMES = 10
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
@@ -28,9 +26,8 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 @dataclass(frozen=True, kw_only=True)
 class Leaf:
-    """A server's certificate with its key, and all that is seen in it, unjudged."""
+    """A server's certificate and all that is seen in it, unjudged."""
 
-    key: PrivateKeyTypes = field(repr=False)
     certificate: x509.Certificate
     subject: str
     issuer: str
@@ -47,6 +44,8 @@ class Leaf:
     is_ca: bool
     self_signed: bool
     key_kind: str
+    rsa_bits: int | None
+    """Size of an RSA key, None for another kind."""
     signature: str
     thumbprint: str
 
@@ -72,13 +71,14 @@ class Leaf:
         names = listed(self.dns_names)
         if self.wildcard_only or self.common_name.startswith("*"):
             raise Refusal.FQDN_NEEDED_WILDCARD.error(names=names)
-        if _normal(self.common_name) in self.dns_names:
-            return _normal(self.common_name)
-        if self.common_name:
+        name = _normal(self.common_name) if self.common_name else self.dns_names[0]
+        if name not in self.dns_names:
             raise Refusal.FQDN_NEEDED.error(common_name=self.common_name, names=names)
-        if len(self.dns_names) > 1:
+        if not self.common_name and len(self.dns_names) > 1:
             raise Refusal.FQDN_NEEDED_NO_SUBJECT.error(names=names)
-        return self.dns_names[0]
+        if "." not in name:
+            raise Refusal.FQDN_NEEDED_SHORT.error(name=name, names=names)
+        return name
 
 
 def usage_name(oid: str) -> str:
@@ -108,19 +108,19 @@ def reading(where: str) -> Generator[None]:
 
 def leaves_of(pfx: pkcs12.Pfx) -> list[Leaf]:
     """The certificates whose key is there too. Raises CertificateError for a damaged one."""
-    keys = {pkcs12.public_bytes(key.public_key()): key for key in pfx.keys}
     leaves: list[Leaf] = []
     for certificate in pfx.certificates:
         try:
-            key = keys.get(pkcs12.public_bytes(certificate.public_key()))
+            has_key = pfx.key_of(certificate) is not None
         except Exception:  # noqa: S112 - a key of a kind that the library does not know
             continue
-        if key is not None:
-            leaves.append(_leaf(key, certificate))
+        if has_key:
+            leaves.append(leaf_of(certificate))
     return leaves
 
 
-def _leaf(key: PrivateKeyTypes, certificate: x509.Certificate) -> Leaf:
+def leaf_of(certificate: x509.Certificate) -> Leaf:
+    """What is seen in a certificate. Raises CertificateError for a damaged one."""
     with reading("the server's certificate"):
         extensions = certificate.extensions
         alternative = _extension(extensions, x509.SubjectAlternativeName)
@@ -131,8 +131,8 @@ def _leaf(key: PrivateKeyTypes, certificate: x509.Certificate) -> Leaf:
         extended = _extension(extensions, x509.ExtendedKeyUsage)
         usage = _extension(extensions, x509.KeyUsage)
         constraints = _extension(extensions, x509.BasicConstraints)
+        key = certificate.public_key()
         return Leaf(
-            key=key,
             certificate=certificate,
             subject=shown_name(certificate.subject),
             issuer=shown_name(certificate.issuer),
@@ -145,7 +145,8 @@ def _leaf(key: PrivateKeyTypes, certificate: x509.Certificate) -> Leaf:
             digital_signature=usage is None or usage.digital_signature,
             is_ca=constraints is not None and constraints.ca,
             self_signed=certificate_chain.is_self_signed(certificate),
-            key_kind=_key_kind(key, certificate),
+            key_kind=_key_kind(certificate),
+            rsa_bits=key.key_size if isinstance(key, rsa.RSAPublicKey) else None,
             signature=certificate_chain.signature_name(certificate),
             thumbprint=certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303
         )
@@ -158,14 +159,15 @@ def _extension(extensions: x509.Extensions, kind: type[_Extension]) -> _Extensio
         return None
 
 
-def _key_kind(key: PrivateKeyTypes, certificate: x509.Certificate) -> str:
-    if isinstance(key, rsa.RSAPrivateKey):
+def _key_kind(certificate: x509.Certificate) -> str:
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
         pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
         return "RSASSA-PSS" if pss else "RSA"
-    if isinstance(key, ec.EllipticCurvePrivateKey):
+    if isinstance(key, ec.EllipticCurvePublicKey):
         explicit = _has_explicit_parameters(certificate)
         return "EC with explicit parameters" if explicit else key.curve.name
-    return type(key).__name__.removesuffix("PrivateKey")
+    return type(key).__name__.removesuffix("PublicKey")
 
 
 def _has_explicit_parameters(certificate: x509.Certificate) -> bool:

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from . import pkcs12
 from .certificate import find, judge, normalised
 from .certificate_leaf import Leaf, listed, shown_name, usage_name
@@ -91,11 +89,11 @@ def _facts(leaf: Leaf, chain: Chain, now: datetime) -> Iterator[tuple[str, str]]
     for name in wildcards[:1]:
         yield "can serve", f"host{name[1:]} and any other one label in place of *"
     yield "usages", "none given" if leaf.usages is None else ", ".join(map(usage_name, leaf.usages))
-    bits = f", {leaf.key.key_size} bits" if isinstance(leaf.key, rsa.RSAPrivateKey) else ""
+    bits = f", {leaf.rsa_bits} bits" if leaf.rsa_bits else ""
     yield "key", leaf.key_kind + bits
     yield "signature", leaf.signature
-    days = (leaf.not_after - now).days
-    yield "valid", f"{printable(leaf.not_before)} to {printable(leaf.not_after)} ({days} days left)"
+    left = f" ({(leaf.not_after - now).days} days left)" if leaf.valid(now) else ""
+    yield "valid", f"{printable(leaf.not_before)} to {printable(leaf.not_after)}{left}"
     yield "thumbprint", leaf.thumbprint
     for place, each in enumerate(chain.intermediates, start=1):
         end = printable(each.not_valid_after_utc)

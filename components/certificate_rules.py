@@ -42,10 +42,12 @@ class Refusal(_Texts):
     """Rules that stop a deployment."""
 
     MISSING = "does not exist: there is no file {path}"
-    FOLDER = "is a folder ({path}): name the PFX file in it"
-    NOT_A_FILE = "is not a file but {kind} ({path}): name a PFX file"
+    FOLDER = "is a folder ({path}): name the {what} file in it"
+    NOT_A_FILE = "is not a file but {kind} ({path}): name a {what} file"
     UNREADABLE = "cannot be read ({path}: {reason}): check path and permissions"
-    TOO_LARGE = "has {size} bytes, and a PFX for a vault at most {limit}: name the right file"
+    TOO_LARGE = (
+        "has {size} bytes, and at most {limit} of a {what} file are read: name the right one"
+    )
     EMPTY = f"is empty: {EXPORT_AGAIN}"
     PEM = (
         "is a PEM text file ({kinds}), not a PFX: make one with `openssl pkcs12 -export -inkey "
@@ -59,8 +61,8 @@ class Refusal(_Texts):
         "download it again"
     )
     BASE64 = (
-        "is base64 text, not a PFX: decode it (`base64 -d`), or give that text as "
-        "certificate.pfxBase64"
+        "is base64 text, not a PFX: decode it (`base64 -d`), or, for the service's certificate, "
+        "give that text as certificate.pfxBase64"
     )
     OTHER_FILE = f"is {{kind}}, not a PFX: {EXPORT_AGAIN}"
     NOT_A_PFX = f"is not a PFX (PKCS#12), whatever its name says: {EXPORT_AGAIN}"
@@ -85,6 +87,7 @@ class Refusal(_Texts):
         "cannot be opened with the password given: check the password (letter case, a blank or "
         "line break at its end); if it is right, the file is damaged"
     )
+    NO_PASSWORD_NEEDED = "has no password, and one is given: remove the password"  # noqa: S105
     TOO_MANY_CERTIFICATES = (
         "holds {count} certificates, and at most {limit} are looked at: export the one certificate "
         "with its own chain"
@@ -156,6 +159,10 @@ class Refusal(_Texts):
     FQDN_NEEDED = (
         'has the subject name "{common_name}", which its alternative names do not list: set '
         "serviceFqdn to the one to use of {names}"
+    )
+    FQDN_NEEDED_SHORT = (
+        'has the name "{name}" without its domain: set serviceFqdn to another of its names '
+        "({names}), or get a certificate for a whole host name such as cdp1.contoso.com"
     )
     FQDN_NEEDED_NO_SUBJECT = (
         "has no subject name to take the service FQDN from: set serviceFqdn to the one to use "

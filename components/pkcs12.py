@@ -113,7 +113,7 @@ _SUBSCRIPTION = re.compile(
     r"""<Subscription\b[^<>]*\sId\s*=\s*["']([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})["']""",
     re.IGNORECASE,
 )
-_SHOWN_SUBSCRIPTIONS = 5
+_SHOWN_SUBSCRIPTIONS = 4
 _MAGIC = (
     (b"\xfe\xed\xfe\xed", "a Java key store (JKS)"),
     (b"\xce\xce\xce\xce", "a Java key store (JCEKS)"),
@@ -153,9 +153,18 @@ class Pfx:
     """All of them, in an order of their own that depends on nothing else."""
     outline: Outline
 
+    def key_of(self, certificate: x509.Certificate) -> PrivateKeyTypes | None:
+        """The key of a certificate, if it is there; raises for a kind that is not known."""
+        wanted = public_bytes(certificate.public_key())
+        return next((key for key in self.keys if public_bytes(key.public_key()) == wanted), None)
 
-def read_file(path: Path) -> bytes:
-    """The bytes of a file, if it is one that can be a PFX.
+
+def read_file(path: Path, what: str = "PFX") -> bytes:
+    """The bytes of a file, if it is one that can be a PFX, or PEM.
+
+    Args:
+        path: where it is.
+        what: the kind of file that is expected, for messages.
 
     Raises:
         CertificateError: it does not exist, is no regular file, is too large, or cannot be read.
@@ -163,11 +172,12 @@ def read_file(path: Path) -> bytes:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise Refusal.FOLDER.error(path=path)
+            raise Refusal.FOLDER.error(path=path, what=what)
         if not stat.S_ISREG(status.st_mode):
-            raise Refusal.NOT_A_FILE.error(path=path, kind=_kind_of_file(status.st_mode))
+            kind = _kind_of_file(status.st_mode)
+            raise Refusal.NOT_A_FILE.error(path=path, kind=kind, what=what)
         if status.st_size > LARGEST_FILE:
-            raise Refusal.TOO_LARGE.error(size=status.st_size, limit=LARGEST_FILE)
+            raise Refusal.TOO_LARGE.error(size=status.st_size, limit=LARGEST_FILE, what=what)
         with path.open("rb") as file:
             return file.read(LARGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
@@ -204,7 +214,7 @@ def open_pfx(data: bytes, password: str | None) -> Pfx:
         if opened is not None:
             break
     else:
-        raise _why_not(outline, password)
+        raise _why_not(data, outline, password)
     keys = _distinct_keys((opened.key, *_other_keys(outline, candidate)))
     entries = (opened.cert, *opened.additional_certs)
     found = {entry.certificate for entry in entries if entry is not None}
@@ -236,9 +246,11 @@ def _load(data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificate
             return None
 
 
-def _why_not(outline: Outline, password: str | None) -> Exception:
+def _why_not(data: bytes, outline: Outline, password: str | None) -> Exception:
     if not password:
         return Refusal.LOCKED.error()
+    if any(_load(data, none) is not None for none in _passwords(None)):
+        return Refusal.NO_PASSWORD_NEEDED.error()
     for each in outline.algorithms:
         if each not in ALGORITHMS:
             name = _UNREADABLE.get(each, f"the algorithm {each}")
@@ -280,7 +292,7 @@ def look(data: bytes) -> Outline:
     if not data:
         raise Refusal.EMPTY.error()
     if len(data) > LARGEST_FILE:
-        raise Refusal.TOO_LARGE.error(size=len(data), limit=LARGEST_FILE)
+        raise Refusal.TOO_LARGE.error(size=len(data), limit=LARGEST_FILE, what="PFX")
     if data[0] != ber.SEQUENCE:
         raise _what_instead(data)
     try:
@@ -329,8 +341,10 @@ def _what_instead(data: bytes) -> Exception:
 def _publish_settings(text: str) -> Exception:
     """The refusal for the wizard's other kind of management certificate, in both its versions."""
     found = tuple(dict.fromkeys(each.lower() for each in _SUBSCRIPTION.findall(text)))
+    more = len(found) - _SHOWN_SUBSCRIPTIONS
+    shown = ", ".join(found[:_SHOWN_SUBSCRIPTIONS]) + (f" and {more} more" if more > 0 else "")
     return Refusal.PUBLISH_SETTINGS.error(
-        subscriptions=", ".join(found[:_SHOWN_SUBSCRIPTIONS]) or "none named",
+        subscriptions=shown or "none named",
         first=found[0] if found else "<subscription id>",
     )
 

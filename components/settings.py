@@ -22,6 +22,7 @@ from .settings_model import (
     PublisherType,
 )
 from .settings_parsing import parse_stack
+from .sign_in import check_sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -86,6 +87,10 @@ def load(
     # Entries share what is set for the whole stack, and its mistakes: each is said once.
     for entry in entries:
         problems += [problem for problem in entry.problems if problem not in problems]
+    refused, warned = check_sign_in(azure, environment, root=root)
+    problems += refused
+    for entry in entries:
+        entry.warnings += warned
     if problems:
         raise SettingsError(problems)
     return tuple(resolution.settings() for resolution in resolutions)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from . import naming, values
 from .certificate import LARGEST_SECRET, CertificateError, ServiceCertificate, read_file
+from .certificate_leaf import listed, reading, shown_name
 from .clouds import CLOUDS, Cloud, cloud_named
 from .naming import Names
 from .regions import REGIONS, cloud_of_region, has_zones, nearest_region
@@ -263,21 +264,23 @@ def _trust_roots(at: Resolution) -> None:
 
 
 def _certificate_authorities(file: Path) -> list[x509.Certificate]:
-    data = read_file(file)
+    data = read_file(file, "PEM")
     if b"PRIVATE KEY" in data:
         raise Refused("holds a private key, which must not leave its CA: give certificates only")
     try:
         certificates = x509.load_pem_x509_certificates(data)
-        leaf = next((c for c in certificates if not _is_authority(c)), None)
     except ValueError:
         raise Refused(
             f"holds no PEM certificates ({file}): convert it with "
             "`openssl x509 -inform DER -in FILE -out FILE.pem`"
         ) from None
-    if leaf is not None:
+    with reading("one of the authorities"):
+        other = next((each for each in certificates if not _is_authority(each)), None)
+        subject = shown_name(other.subject) if other else ""
+    if other:
         raise Refused(
-            f"holds the certificate {leaf.subject.rfc4514_string()}, which is not a CA's: give "
-            "those of the root and intermediate CAs"
+            f"holds the certificate {subject}, which is not a CA's: give those of the root and "
+            "intermediate CAs"
         )
     return certificates
 
@@ -384,16 +387,9 @@ def _fqdn(at: Resolution) -> None:
         at.fqdn = at.entry.keys.service_fqdn
     elif at.certificate:
         try:
-            subject = at.certificate.default_fqdn()
+            at.fqdn = at.certificate.default_fqdn()
         except CertificateError as error:
             at.entry.refuse(_pfx_key(at), str(error))
-            return
-        try:
-            at.fqdn = values.fqdn(subject)
-        except Refused as error:
-            at.entry.refuse(
-                "serviceFqdn", f'is not given, and the certificate\'s "{subject}" {error}'
-            )
 
 
 def _pfx_key(at: Resolution) -> str:
@@ -538,14 +534,19 @@ def _refuse_clash(later: Resolution, earlier: Resolution) -> None:
         "resourceGroup": new.resource_group,
     }
     where = earlier.entry.prefix.rstrip(".")
+    advices = {
+        "resourceGroup": "a new group belongs to one entry, so name another, or let both use an "
+        "existing one"
+    }
+    if later.certificate and later.certificate == earlier.certificate:
+        advices["serviceFqdn"] = (
+            "set serviceFqdn in each, to names that the certificate they share carries "
+            f"({listed(later.certificate.dns_names)}), or give each entry its own certificate"
+        )
     for key in (key for key, clash in clashes.items() if clash):
         given = later.entry.is_given(key)
         text = "is" if given else f'is not given and would be "{names[key]}", which is'
-        advice = (
-            "a new group belongs to one entry, so name another, or let both use an existing one"
-            if key == "resourceGroup"
-            else "give each entry its own"
-        )
+        advice = advices.get(key, "give each entry its own")
         later.entry.refuse(key, f"{text} also that of {where}: {advice}")
 
 

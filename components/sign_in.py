@@ -4,7 +4,8 @@ Pure: bytes and a password in, warnings or a CertificateError out. The provider'
 older and narrower than ours, and its messages name object identifiers; so what it cannot read is
 refused here, with the command that makes a file which it can.
 
-Sources: pulumi/pulumi-azure-native ``provider/pkg/provider/auth_azidentity.go``,
+Sources: pulumi/pulumi-azure-native ``provider/pkg/provider/auth_azidentity.go`` (which settings
+count, and in which order),
 Azure/azure-sdk-for-go ``sdk/azidentity`` (``ParseCertificates``: PEM without a password, PKCS#12),
 golang.org/x/crypto ``pkcs12`` (3DES and RC2-40, SHA-1, 2^20 rounds, two parts),
 AzureAD/microsoft-authentication-library-for-go (RSA keys only).
@@ -14,20 +15,61 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from . import pkcs12
+from . import pkcs12, values
 from .certificate_leaf import Leaf, leaves_of, listed, reading
-from .certificate_rules import Findings, Refusal
+from .certificate_rules import CertificateError, Findings, Refusal
+from .settings_parsing import sentence, shown_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _READABLE_CIPHERS = frozenset({pkcs12.TRIPLE_DES, pkcs12.RC2_40})
 _PARTS = 2
 _PEM_BEGIN = b"-----BEGIN "
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _KEY_BLOCKS = frozenset({b"PRIVATE KEY", b"RSA PRIVATE KEY"})
+
+
+def check_sign_in(
+    azure: Mapping[str, str], environment: Mapping[str, str], *, root: Path
+) -> tuple[list[str], list[str]]:
+    """Checks the client certificate, if that is what the provider would sign in with.
+
+    Args:
+        azure: the keys of namespace ``azure-native``, without it.
+        environment: environment variables, which count where a key is not set.
+        root: the folder of `Pulumi.yaml`, where relative paths start.
+
+    Returns:
+        Problems and warnings, each a whole sentence.
+    """
+
+    def given(key: str, variable: str) -> tuple[str, str]:
+        if key in azure:
+            return f"azure-native:{key}", azure[key]
+        return variable, environment.get(variable, "")
+
+    _, default = given("useDefaultAzureCredential", "ARM_USE_DEFAULT_AZURE_CREDENTIAL")
+    key, name = given("clientCertificatePath", "ARM_CLIENT_CERTIFICATE_PATH")
+    _, password = given("clientCertificatePassword", "ARM_CLIENT_CERTIFICATE_PASSWORD")
+    if not name or default == "true":
+        return [], []
+    try:
+        data = pkcs12.read_file(root / values.path(name), "certificate")
+        return [], [
+            sentence(key, shown_value(name), warning)
+            for warning in check_client_certificate(data, password)
+        ]
+    except values.Refused as error:
+        return [sentence(key, "", str(error))], []
+    except CertificateError as error:
+        return [sentence(key, shown_value(name), problem) for problem in error.problems], []
 
 
 def check_client_certificate(
@@ -59,7 +101,7 @@ def check_client_certificate(
         pfx = pkcs12.open_pfx(data, password)
         _judge_protection(findings, pfx.outline)
     leaf = _only_leaf(pfx)
-    if not isinstance(leaf.key, rsa.RSAPrivateKey):
+    if leaf.key_kind != "RSA":
         findings.refuse(Refusal.SIGN_IN_KEY, kind=leaf.key_kind)
     findings.judge_dates(leaf.not_before, leaf.not_after, now=now, warning_days=warning_days)
     findings.stop_if_refused()

@@ -136,6 +136,7 @@ REFUSALS: dict[Refusal, Case] = {
     ),
     Refusal.LOCKED: lambda _: read(make_pfx(), None),
     Refusal.NOT_OPENED: lambda _: read(make_pfx(), "wrong"),
+    Refusal.NO_PASSWORD_NEEDED: lambda _: read(make_pfx(password="")),
     Refusal.TOO_MANY_CERTIFICATES: lambda _: read(many_certificates()),
     Refusal.NO_KEY: lambda _: read(pack(None, None, [root().certificate])),
     Refusal.NO_CERTIFICATE: lambda _: read(pack(ec_key(), None)),
@@ -157,6 +158,7 @@ REFUSALS: dict[Refusal, Case] = {
     Refusal.BAD_FQDN: lambda _: read(make_pfx("*.contoso.com"), fqdn="*.contoso.com"),
     Refusal.FQDN_NEEDED_WILDCARD: lambda _: read(make_pfx("*.contoso.com")).default_fqdn(),
     Refusal.FQDN_NEEDED: lambda _: read(make_pfx("Our CDP", names=[FQDN])).default_fqdn(),
+    Refusal.FQDN_NEEDED_SHORT: lambda _: read(make_pfx("cdp1")).default_fqdn(),
     Refusal.FQDN_NEEDED_NO_SUBJECT: lambda _: read(
         make_pfx(None, names=[FQDN, "cdp2.contoso.com"])
     ).default_fqdn(),
@@ -430,6 +432,15 @@ def test_a_publish_settings_file_is_told_with_its_subscriptions() -> None:
 )
 def test_other_files_are_told_for_what_they_are(data: bytes, kind: str) -> None:
     assert f"is {kind}" in str(refused(data))
+
+
+def test_many_subscriptions_of_a_publish_settings_file_are_counted() -> None:
+    ids = [f"{number:08}-2222-3333-4444-555555555555" for number in range(9)]
+    error = refused(
+        "".join(["<PublishData>", *map('<Subscription Id="{}"/>'.format, ids)]).encode()
+    )
+    assert f"{', '.join(ids[:4])} and 5 more)" in str(error)
+    assert f"azure-native:subscriptionId {ids[0]}`" in str(error)
 
 
 def test_pem_is_recognised_in_the_encoding_of_windows_tools() -> None:

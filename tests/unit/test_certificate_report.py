@@ -76,8 +76,18 @@ def test_what_would_be_refused_is_shown_with_everything_else(
     assert main(["check", str(file)]) == 1
     out = capsys.readouterr().out
     assert "refused: it expired on" in out
+    assert "days left" not in out
     assert "warning: it has no extended key usage" in out
     assert "It would be refused." in out
+
+
+def test_a_name_without_its_domain_would_be_refused_as_the_settings_refuse_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "intranet.pfx"
+    file.write_bytes(make_pfx("cdp1", password=""))
+    assert main(["check", str(file)]) == 1
+    assert 'refused: it has the name "cdp1" without its domain' in capsys.readouterr().out
 
 
 def test_the_password_is_asked_for_only_where_there_is_one(

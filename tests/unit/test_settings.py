@@ -320,7 +320,11 @@ def test_what_two_entries_may_not_share_is_refused(
 def test_two_entries_with_one_certificate_and_no_names_of_their_own_are_refused() -> None:
     name = "is not given and would be"
     assert problems(distributionPoints=[{}, {"region": "eastus"}]) == [
-        f'distributionPoints[1].serviceFqdn {name} "cdp1.contoso.com", which {CLASH}',
+        (
+            f'distributionPoints[1].serviceFqdn {name} "cdp1.contoso.com", which is also that of '
+            "distributionPoints[0]: set serviceFqdn in each, to names that the certificate they "
+            "share carries (cdp1.contoso.com), or give each entry its own certificate."
+        ),
         f'distributionPoints[1].serviceName {name} "cdp1", which {CLASH}',
     ]
 

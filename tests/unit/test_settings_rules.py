@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID
 
 from .certificates import PASSWORD, ec_key, make_certificate, rsa_key
 from .stack import GUID, TOKEN_KEY, folder, loaded, problems
@@ -163,8 +165,9 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     (
         {"certificate": {"pfxFile": "intranet.pfx", "password": PASSWORD}},
         (
-            'serviceFqdn is not given, and the certificate\'s "cdp1" is one label: give the whole '
-            "host name with its domain, such as cdp1.contoso.com."
+            'certificate.pfxFile "intranet.pfx" has the name "cdp1" without its domain: set '
+            "serviceFqdn to another of its names (cdp1), or get a certificate for a whole host "
+            "name such as cdp1.contoso.com."
         ),
     ),
     (
@@ -809,6 +812,24 @@ def test_a_private_key_among_the_trust_roots_is_refused_and_never_shown() -> Non
         'access.clientTrustRoots[0] "key.pem" holds a private key, which must not leave its CA: '
         "give certificates only."
     )
+
+
+def test_a_trust_root_that_is_no_file_is_told_as_the_pem_file_that_it_should_be() -> None:
+    (sentence,) = problems(access={"clientTrustRoots": ["."]})
+    assert sentence == (
+        f'access.clientTrustRoots[0] "." is a folder ({folder()}): name the PEM file in it.'
+    )
+
+
+def test_a_trust_root_that_cannot_be_judged_is_told_and_its_name_made_harmless() -> None:
+    twice = [x509.UnrecognizedExtension(ExtensionOID.BASIC_CONSTRAINTS, b"\x05\x00")]
+    for certificate, told in (
+        (make_certificate("CA", ec_key(), extensions=twice), "cannot be read (one of the"),
+        (make_certificate("\x1b[31mCA", ec_key(), ca=False), "CN=\\x1b[31mCA, which is not"),
+    ):
+        (folder() / "strange.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+        (sentence,) = problems(access={"clientTrustRoots": ["strange.pem"]})
+        assert told in sentence
 
 
 def test_a_certificate_that_is_no_authoritys_is_refused_as_a_trust_root() -> None:

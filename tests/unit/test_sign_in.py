@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from components.certificate_rules import CertificateError, Refusal
+from components.settings import SettingsError, load
 from components.sign_in import check_client_certificate
 from tests.unit.certificates import (
     CLIENT,
@@ -27,6 +28,7 @@ from tests.unit.certificates import (
     pack,
     rsa_key,
 )
+from tests.unit.stack import config, folder, loaded, problems
 from tests.unit.test_certificate import publish_settings
 
 
@@ -135,3 +137,95 @@ def test_a_publish_settings_file_is_refused_with_the_commands_that_replace_it() 
     assert f"azure-native:subscriptionId {guid}" in str(error)
     assert "az login" in str(error)
     assert str(error).isprintable()
+
+
+# As the provider is set up
+
+
+def named(data: bytes, name: str = "client.pfx") -> str:
+    (folder() / name).write_bytes(data)
+    return name
+
+
+def azure(password: str = PASSWORD, **changes: object) -> dict[str, str]:
+    path = named(client_pfx(**changes))
+    return {"clientCertificatePath": path, "clientCertificatePassword": password}
+
+
+def test_a_good_client_certificate_says_nothing() -> None:
+    assert problems(azure=azure()) == []
+    assert loaded(azure=azure()).warnings == ()
+
+
+def test_a_bad_one_is_one_sentence_among_those_of_the_settings() -> None:
+    first, second = problems(azure=azure("hunter2-hunter2"), instances=17)
+    assert first.startswith("instances 17 ")
+    assert second.startswith(
+        'azure-native:clientCertificatePath "client.pfx" cannot be opened with the password given'
+    )
+    assert "hunter2" not in second
+    assert second.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (lambda: client_pfx(ends=timedelta(hours=-1)), '"client.pfx" expired on '),
+        (
+            lambda: pack(None, None, [make_certificate("c", rsa_key())], encryption=legacy()),
+            '"client.pfx" has no private key',
+        ),
+        (publish_settings, '"client.pfx" is an Azure publish settings file (subscriptions: 1111'),
+    ],
+)
+def test_what_cannot_sign_in_is_told_after_its_key(data, told: str) -> None:  # noqa: ANN001
+    keys = {"clientCertificatePath": named(data()), "clientCertificatePassword": PASSWORD}
+    (sentence,) = problems(azure=keys)
+    assert sentence.startswith(f"azure-native:clientCertificatePath {told}")
+
+
+def test_one_that_ends_soon_is_a_warning_of_each_entry() -> None:
+    (warning,) = loaded(azure=azure(ends=timedelta(days=10, hours=1))).warnings
+    assert warning.startswith('azure-native:clientCertificatePath "client.pfx" expires on ')
+
+
+def test_the_environment_counts_where_the_stack_says_nothing() -> None:
+    environment = {
+        "ARM_CLIENT_CERTIFICATE_PATH": str(folder() / named(client_pfx())),
+        "ARM_CLIENT_CERTIFICATE_PASSWORD": "wrong",
+    }
+    (sentence,) = problems(environment=environment)
+    assert sentence.startswith("ARM_CLIENT_CERTIFICATE_PATH ")
+    assert problems(environment=environment, azure=azure()) == []
+    assert problems(environment=environment, azure={"clientCertificatePath": ""}) == []
+
+
+def test_one_that_the_provider_does_not_use_is_not_looked_at() -> None:
+    assert problems(azure=azure("wrong") | {"useDefaultAzureCredential": "true"}) == []
+
+
+def test_the_content_of_a_certificate_in_place_of_its_path_is_not_shown() -> None:
+    (sentence,) = problems(azure={"clientCertificatePath": "MIIKsecret" * 500})
+    assert sentence == (
+        "azure-native:clientCertificatePath is not the path of a file: give the path, not what is "
+        "in the file."
+    )
+
+
+def test_it_is_said_once_for_a_stack_of_several() -> None:
+    entries = {
+        "distributionPoints": [
+            {"certificate": {"pfxFile": f"{name}.pfx", "password": PASSWORD}}
+            for name in ("cdp1", "cdp2")
+        ]
+    }
+    with pytest.raises(SettingsError) as caught:
+        load(config(certificate=None, **entries), root=folder(), azure=azure("wrong"))
+    assert len(caught.value.problems) == 1
+
+
+def test_publish_settings_in_place_of_the_services_certificate_are_told_too() -> None:
+    (sentence,) = problems(certificate={"pfxFile": named(publish_settings(), "a.publishsettings")})
+    assert sentence.startswith(
+        'certificate.pfxFile "a.publishsettings" is an Azure publish settings file'
+    )
