@@ -9,8 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pulumi import _types
@@ -49,11 +48,6 @@ def asked_for(preview: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
         for state in states
         if state["type"].startswith(f"{_PACKAGE}:")
     }
-
-
-def types(written: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    """How many resources of each type there are."""
-    return Counter(f"{_PACKAGE}:{each['module']}:{each['kind']}" for each in written)
 
 
 def _written(resource: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:

@@ -128,6 +128,8 @@ def main() -> None:
             ours, flat = make("ours"), make("plain")
             written = _write_ours(ours, count)
             _write_plain(flat, written)
+            if count == min(RUNS):
+                _insist_on_the_same(ours, flat)
             new = _in_turn(runs, ours.preview, flat.preview)
             _show(f"{count:>3}, all new", *new)
             taken["ours"][count], taken["plain"][count] = new[0].seconds, new[1].seconds
@@ -189,6 +191,14 @@ def _write_plain(program: Program, written: Sequence[object]) -> None:
     salt = {"encryptionsalt": stack["encryptionsalt"]}
     (root / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(salt))
     program.sandbox.prepare()
+
+
+def _insist_on_the_same(ours: Program, flat: Program) -> None:
+    """Compares what both programs would create: else the measurement would say nothing."""
+    asked = [plain.asked_for(json.loads(each.run("preview", "--json"))) for each in (ours, flat)]
+    names = asked[0].keys() | asked[1].keys()
+    if other := sorted(name for name in names if asked[0].get(name) != asked[1].get(name)):
+        raise SystemExit(f"The plain program asks for something else: {other[0]}.")
 
 
 def _in_turn(runs: int, *measures: Callable[[], Cost]) -> list[Cost]:
