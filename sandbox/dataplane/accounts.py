@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
+from xml.etree import ElementTree
 
 import httpx
 
@@ -16,7 +19,7 @@ from sandbox.terminal import Problem
 
 API_VERSION = "2021-12-02"
 SECONDS = 30.0
-THERE, GONE = frozenset({201, 409}), frozenset({202, 404})
+FOUND, THERE, GONE = frozenset({200}), frozenset({201, 409}), frozenset({202, 404})
 
 
 class Accounts:
@@ -61,11 +64,35 @@ class Accounts:
         names = {host.partition(".")[0]: host for host in hosts}
         wanted = frozenset(each for each in desired.containers if each[0] in names)
         for account, container in sorted(wanted - self._containers):
-            self._ask("PUT", names[account], container, THERE)
+            self._ask("PUT", names[account], f"{container}?restype=container", THERE)
         for account, container in sorted(self._containers - wanted):
             if account in names:
-                self._ask("DELETE", names[account], container, GONE)
+                self._ask("DELETE", names[account], f"{container}?restype=container", GONE)
         self._containers = wanted
+
+    def used(self) -> dict[str, int]:
+        """Return how many bytes each account holds, by the host of its blob service.
+
+        Raises:
+            Problem: Azurite does not say.
+        """
+        sizes = dict.fromkeys(self._hosts, 0)
+        for host in sizes:
+            for account, container in self._containers:
+                if host.startswith(f"{account}."):
+                    sizes[host] += sum(self._sizes(host, container))
+        return sizes
+
+    def _sizes(self, host: str, container: str) -> Iterator[int]:
+        marker = ""
+        while True:
+            query = f"{container}?restype=container&comp=list&include=snapshots&marker={marker}"
+            reply = self._ask("GET", host, query, FOUND)
+            listed = ElementTree.fromstring(reply)  # noqa: S314 - our own server's
+            yield from (int(each.text or 0) for each in listed.iter("Content-Length"))
+            marker = quote(listed.findtext("NextMarker") or "")
+            if not marker:
+                return
 
     def stop(self) -> None:
         """End Azurite; content stays."""
@@ -73,20 +100,24 @@ class Accounts:
         self._hosts = frozenset()
         self._containers = frozenset()
 
-    def _ask(self, method: str, host: str, container: str, fine: frozenset[int]) -> None:
+    def _ask(self, method: str, host: str, target: str, fine: frozenset[int]) -> str:
         token = self._issuer.token("sandbox", CLOUDS[DEFAULT_CLOUD].storage_audience)
-        reply = self._client.request(
-            method,
-            f"https://{self._storage.address}/{container}?restype=container",
-            headers={
-                "Host": host,
-                "Authorization": f"Bearer {token}",
-                "x-ms-version": API_VERSION,
-            },
-            extensions={"sni_hostname": host},
-        )
+        try:
+            reply = self._client.request(
+                method,
+                f"https://{self._storage.address}/{target}",
+                headers={
+                    "Host": host,
+                    "Authorization": f"Bearer {token}",
+                    "x-ms-version": API_VERSION,
+                },
+                extensions={"sni_hostname": host},
+            )
+        except httpx.HTTPError as error:
+            raise Problem(f"Azurite does not answer: {error}; see {self._storage.log}.") from error
         if reply.status_code not in fine:
             raise Problem(
-                f"Azurite answers {reply.status_code} for the container {container} of {host};"
+                f"Azurite answers {reply.status_code} for {target} of {host};"
                 f" see {self._storage.log}."
             )
+        return reply.text

@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.clouds import CLOUDS
+from sandbox.dataplane import watch
 from sandbox.dataplane.network import Network
 from sandbox.dataplane.vault import VaultSecret
+from sandbox.dataplane.watch import AlertRule, Intake, Receivers
 from sandbox.provider.checks import value, values
 from sandbox.provider.cloud import Cloud
 
@@ -70,6 +72,8 @@ class ScaleSet:
 class Rule:
     """One balancing rule of a balancer."""
 
+    balancer: str
+    """Id in lower case."""
     address: str
     port: int
     pool: str
@@ -99,6 +103,16 @@ class Desired:
     rules: tuple[Rule, ...]
     zones: Mapping[str, tuple[str, ...]]
     """Lines of each DNS zone."""
+    intakes: Mapping[str, Intake]
+    """Data collection rules, by immutable id."""
+    tables: frozenset[str]
+    """Ids of the tables that rows may go to, in lower case."""
+    alert_rules: tuple[AlertRule, ...]
+    """Those that are on."""
+    known_rules: frozenset[str]
+    """Ids of all alert rules, in lower case."""
+    receivers: Mapping[str, Receivers]
+    """Who is told, by id of the action group in lower case."""
 
     def permits(self, principal: str, scope: str, roles: frozenset[str]) -> bool:
         """Whether a principal has one of the roles on a scope or on what that lies in."""
@@ -155,6 +169,11 @@ def read(cloud: Cloud, network: Network) -> Desired:
             cloud,
             dict.fromkeys(accounts, network.storage) | dict.fromkeys(vaults, network.vault),
         ),
+        intakes=watch.intakes(cloud),
+        tables=watch.tables(cloud),
+        alert_rules=watch.alert_rules(cloud),
+        known_rules=watch.known_rules(cloud),
+        receivers=watch.receivers(cloud),
     )
 
 
@@ -200,6 +219,7 @@ def _rules(cloud: Cloud, balancer: str, body: Mapping[str, Any]) -> Iterator[Rul
         for pool in values(rule, "backendAddressPools[].id"):
             if front and probe:
                 yield Rule(
+                    balancer=balancer.lower(),
                     address=front[2]["ipAddress"],
                     port=int(rule["frontendPort"]),
                     pool=pool.lower(),

@@ -33,11 +33,19 @@ class Door:
 class Edge:
     """The one nginx, started again with each change; connections that are open stay open."""
 
-    def __init__(self, folder: Path, door: Door, log: Path) -> None:
-        """Name it; nothing is started yet."""
+    def __init__(self, folder: Path, door: Door, log: Path, traffic: Path) -> None:
+        """Name it; nothing is started yet.
+
+        Args:
+            folder: Where it keeps its own files.
+            door: The door of storage.
+            log: What goes wrong.
+            traffic: Gets a line for each connection through a balancer, when it ends.
+        """
         self._folder = folder
         self._door = door
         self._log = log
+        self._traffic = traffic
         self._file = folder / "nginx.conf"
         self._text = ""
         self._process = Server(
@@ -89,6 +97,9 @@ pid {folder}/nginx.pid;
 error_log {self._log} error;
 events {{ worker_connections 4096; }}
 stream {{
+    log_format traffic "$msec $server_addr $server_port $bytes_sent $bytes_received";
+    # Not of those who only look whether anybody listens.
+    access_log {self._traffic} traffic if=$bytes_received;
 {balancers}}}
 http {{
     access_log off;

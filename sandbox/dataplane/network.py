@@ -39,6 +39,16 @@ class Network:
         return f"{self.prefix}3"
 
     @property
+    def resource_manager(self) -> str:
+        """Address of Azure Resource Manager, at `SERVERS_PORT`."""
+        return f"{self.prefix}5"
+
+    @property
+    def ingestion(self) -> str:
+        """Address of all data collection end points, at `SERVERS_PORT`."""
+        return f"{self.prefix}6"
+
+    @property
     def inner(self) -> str:
         """Address of what no client talks to: Azurite, and what judges requests for it."""
         return f"{self.prefix}4"

@@ -57,6 +57,21 @@ class Room:
         return self.state / "storage"
 
     @property
+    def records(self) -> Path:
+        """What Azure Monitor keeps."""
+        return self.state / "monitor.db"
+
+    @property
+    def traffic(self) -> Path:
+        """What the balancers say of each connection."""
+        return self.logs / "traffic.log"
+
+    @property
+    def alerts(self) -> Path:
+        """Who was told what."""
+        return self.logs / "alerts.log"
+
+    @property
     def authority(self) -> Path:
         """PEM of the authority of storage and vaults."""
         return self.folder / "authority.pem"

@@ -24,6 +24,7 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     """Names in lower case."""
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Answer:
     """What it is told."""
 
     status: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | None
+    """None where the answer has no content."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -39,10 +41,13 @@ class JsonServer:
     """Serves in threads of its own between `start` and `stop`.
 
     Attributes:
+        methods: What clients may send.
         fault: Given instead of every answer while it is set.
         delay: Seconds before each answer.
         asked: How many requests came.
     """
+
+    methods: tuple[str, ...] = ("GET",)
 
     def __init__(self, host: str, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         """Listen at once, so that the port is known.
@@ -62,16 +67,29 @@ class JsonServer:
             timeout = 30
 
             def do_GET(self) -> None:
+                self._reply()
+
+            def do_POST(self) -> None:
+                self._reply()
+
+            def _reply(self) -> None:
                 outer.asked += 1
+                size = int(self.headers.get("Content-Length") or 0)
+                content = self.rfile.read(size)
                 parts = urlsplit(self.path)
                 query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 time.sleep(outer.delay)
-                answer = outer.fault or outer.answer(Request(parts.path, query, headers))
-                body = json.dumps(answer.body).encode()
+                answer = outer.fault or (
+                    outer.answer(Request(parts.path, query, headers, content))
+                    if self.command in outer.methods
+                    else Answer(405, {}, {"Allow": ", ".join(outer.methods)})
+                )
+                body = b"" if answer.body is None else json.dumps(answer.body).encode()
                 self.send_response(answer.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
+                if answer.body is not None:
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(body)))
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()

@@ -12,21 +12,29 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from components.clouds import CLOUDS, DEFAULT_CLOUD
+from components.clouds import Cloud as AzureCloud
+from components.regions import REGIONS
 from sandbox import certificates
 from sandbox.dataplane import desired as model
 from sandbox.dataplane.accounts import Accounts
 from sandbox.dataplane.desired import Rule
 from sandbox.dataplane.edge import Door, Edge
 from sandbox.dataplane.gate import SECRET_READERS, StorageGate
+from sandbox.dataplane.ingestion import IngestionService
 from sandbox.dataplane.machines import Machines
+from sandbox.dataplane.metrics import MetricsService
+from sandbox.dataplane.monitor import Monitor
 from sandbox.dataplane.names import ADDRESS, Names
-from sandbox.dataplane.network import INNER_PORT, SERVERS_PORT, Addresses, claim
+from sandbox.dataplane.network import INNER_PORT, SERVERS_PORT, Addresses, Network, claim
+from sandbox.dataplane.notices import Notices
 from sandbox.dataplane.readiness import Probe, Prober
+from sandbox.dataplane.records import Records
 from sandbox.dataplane.room import Room
 from sandbox.dataplane.storage import Storage
 from sandbox.dataplane.tokens import TokenIssuer
@@ -80,7 +88,7 @@ class Supervisor:
             certificate=certificate,
             key=key,
         )
-        self._edge = Edge(room.folder / "edge", door, room.logs / "edge.log")
+        self._edge = Edge(room.folder / "edge", door, room.logs / "edge.log", room.traffic)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificate, key)
         self._vault = VaultService(
@@ -93,6 +101,33 @@ class Supervisor:
             admits=self._admits,
         )
         self._prober = Prober(self._probes)
+        self._records = Records(room.records)
+        self._metrics = MetricsService(
+            network.resource_manager,
+            SERVERS_PORT,
+            tls=tls,
+            issuer=self._issuer,
+            records=self._records,
+            desired=lambda: self._desired,
+            region=self._region,
+        )
+        self._ingestion = IngestionService(
+            network.ingestion,
+            SERVERS_PORT,
+            tls=tls,
+            issuer=self._issuer,
+            records=self._records,
+            desired=lambda: self._desired,
+        )
+        self._notices = Notices(self._records, room.alerts)
+        self._monitor = Monitor(
+            self._records,
+            self._notices,
+            room.traffic,
+            desired=lambda: self._desired,
+            health=self._health,
+            used=self._used,
+        )
         self._taken = 0
         self._ending = threading.Event()
 
@@ -106,7 +141,10 @@ class Supervisor:
             signal.signal(kind, lambda *_: self._ending.set())
         self._gate.start()
         self._vault.start()
+        self._metrics.start()
+        self._ingestion.start()
         self._prober.start()
+        self._monitor.start()
         try:
             self._names.apply(self._desired.zones)
             self._balance()
@@ -160,19 +198,15 @@ class Supervisor:
             name = key.rpartition("/")[2]
             taken = [other.rpartition("/")[2] for other in self._sets]
             folder = f"{name}-{len(taken)}" if name in taken else name
-            suffixes = {
-                f".blob.{each.storage_suffix}": f"{self._network.storage}:{SERVERS_PORT}"
-                for each in CLOUDS.values()
-            } | {
-                f".{each.vault_suffix}": f"{self._network.vault}:{SERVERS_PORT}"
-                for each in CLOUDS.values()
-            }
             self._sets[key] = Machines(
                 self._room.instances() / folder,
                 self._room.logs,
                 addresses=self._addresses,
                 issuer=self._issuer,
-                endpoints={"connect": suffixes, "caBundle": str(self._room.authority)},
+                endpoints={
+                    "connect": _servers(self._network),
+                    "caBundle": str(self._room.authority),
+                },
                 done=self._done,
             )
         return self._sets[key]
@@ -213,6 +247,23 @@ class Supervisor:
             }
         )
 
+    def _health(self) -> dict[Rule, dict[str, bool]]:
+        ready = self._prober.ready
+        return {
+            rule: {probe.address: probe in ready for probe in probes}
+            for rule, probes in self._backends().items()
+        }
+
+    def _used(self) -> dict[str, int]:
+        accounts = self._desired.accounts
+        return {
+            accounts[host]: size for host, size in self._accounts.used().items() if host in accounts
+        }
+
+    def _region(self, resource: str) -> str | None:
+        found = self._cloud.get(resource)
+        return str(found[2].get("location", "")) if found else None
+
     def _secret(self, vault: str, name: str) -> VaultSecret | None:
         return self._desired.secrets.get((vault.lower(), name.lower()))
 
@@ -230,11 +281,31 @@ class Supervisor:
             machines.end()
         self._prober.stop()
         self._edge.stop()
+        self._monitor.stop()
+        self._notices.stop()
         self._accounts.stop()
         self._names.stop()
+        self._ingestion.stop()
+        self._metrics.stop()
         self._vault.stop()
         self._gate.stop()
+        self._records.close()
         say("The data plane has ended.")
+
+
+def _servers(network: Network) -> dict[str, str]:
+    """Where Azure's own end points are, by host name or, with a dot in front, by its end."""
+    places = {}
+    for cloud in CLOUDS.values():
+        places[f".blob.{cloud.storage_suffix}"] = network.storage
+        places[f".{cloud.vault_suffix}"] = network.vault
+        places[str(urlsplit(cloud.resource_manager).hostname)] = network.resource_manager
+        places[_ingestion_suffix(cloud)] = network.ingestion
+    return {host: f"{address}:{SERVERS_PORT}" for host, address in places.items()}
+
+
+def _ingestion_suffix(cloud: AzureCloud) -> str:
+    return f".ingest.{urlsplit(cloud.monitor_audience).hostname}"
 
 
 def _token_key(path: Path) -> str:
@@ -245,9 +316,15 @@ def _token_key(path: Path) -> str:
 
 
 def _server_certificate(room: Room) -> tuple[Path, Path]:
-    """Make the certificate of storage and vaults, new with each start; return it and its key."""
+    """Make the certificate of Azure's own end points, new each time; return it and its key."""
     names = [f"*.blob.{each.storage_suffix}" for each in CLOUDS.values()]
     names += [f"*.{each.vault_suffix}" for each in CLOUDS.values()]
+    names += [str(urlsplit(each.resource_manager).hostname) for each in CLOUDS.values()]
+    names += [
+        f"*.{region}-1{_ingestion_suffix(each)}"
+        for each in CLOUDS.values()
+        for region in REGIONS[each.name]
+    ]
     bundle, authority = certificates.make(names[0], certificates.PASSWORD, *names[1:])
     key, leaf, _ = pkcs12.load_key_and_certificates(bundle, certificates.PASSWORD.encode())
     assert key, "it was made just now"

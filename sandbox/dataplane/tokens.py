@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 
 import jwt
 
@@ -40,8 +41,8 @@ class TokenIssuer:
         }
         return jwt.encode(claims, self._key, algorithm="HS256")
 
-    def principal(self, token: str, audience: str) -> str | None:
-        """Return whose token it is, None where it is not valid for the audience now."""
+    def principal(self, token: str, audience: str | Sequence[str]) -> str | None:
+        """Return whose token it is, None where it is valid for none of the audiences now."""
         try:
             claims = jwt.decode(token, self._key, algorithms=["HS256"], audience=audience)
         except jwt.InvalidTokenError:
