@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandbox import certificates, pulumi_cli, serving
-from sandbox.home import STACK, Sandbox, has_resources
+from sandbox.home import STACK, STATE, Sandbox, has_resources
 from sandbox.requirements import ROOT
 from sandbox.terminal import Problem, say
 
@@ -53,7 +53,8 @@ def down() -> None:
         serving.stop(sandbox)
         sandbox.forget_deleted()
     else:
-        serving.stop(_sandbox())
+        if (ROOT / STATE).exists():
+            serving.stop(_sandbox())
         say("Nothing is up.")
 
 
