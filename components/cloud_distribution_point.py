@@ -273,6 +273,7 @@ class CloudDistributionPoint(pulumi.ComponentResource):
                 port=args.service_port,
                 thumbprint=certificate.thumbprint if certificate else "",
                 chain_pem=certificate.chain_pem if certificate else "",
+                test_environment=args.test_environment,
                 instances=args.instances,
                 container_exists=container_exists(
                     names, names.resource_group, for_subscription(args.subscription_id)

@@ -1,4 +1,8 @@
-"""Whether the certificates that a service serves are those that it should serve."""
+"""Whether the certificates that a service serves are those that it should serve.
+
+The rules are those for a PFX, so that a certificate which another vault holds, and which is read
+nowhere else, keeps them too.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import NameOID
+
+from . import certificate_chain
+from .certificate import judge
+from .certificate_leaf import leaf_of, shown_name
+from .certificate_rules import CertificateError
 
 
 def thumbprint(der: bytes) -> str:
@@ -25,28 +32,44 @@ def thumbprint_of_pem(pem: str) -> str:
 
 
 def fault(
-    served: Sequence[bytes], *, fqdn: str, expected_thumbprint: str = "", expected_chain: str = ""
+    served: Sequence[bytes],
+    *,
+    fqdn: str,
+    test_environment: bool,
+    expected_thumbprint: str = "",
+    expected_chain: str = "",
 ) -> str:
     """Says what is wrong with a served chain, or nothing.
 
     Args:
         served: certificates (DER) in the order in which they were served.
         fqdn: the name that clients use.
+        test_environment: whether a wildcard or self-signed certificate may be served.
         expected_thumbprint: SHA-1 of the stack's certificate, or empty where it is not known.
         expected_chain: PEM of the stack's certificate and intermediates, or empty.
     """
     try:
         certificates = [x509.load_der_x509_certificate(der) for der in served]
-    except ValueError:
-        return "something that is no certificate"
-    leaf = certificates[0]
+        leaf = leaf_of(certificates[0])
+    except (ValueError, CertificateError):
+        return "something that is no certificate, or a damaged one"
     if expected_thumbprint and thumbprint(served[0]) != expected_thumbprint.upper():
         return f"the certificate {describe(served[0])}"
-    if not _covers(leaf, fqdn):
+    if not leaf.covers(fqdn.lower().rstrip(".")):
         return f"a certificate that is not for {fqdn}: {describe(served[0])}"
     now = datetime.now(UTC)
-    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
+    if not leaf.valid(now):
         return f"a certificate that is not valid at this time: {describe(served[0])}"
+    refusals = judge(
+        leaf,
+        certificate_chain.order(leaf.certificate, certificates[1:], now),
+        fqdn=fqdn.lower().rstrip("."),
+        test_environment=test_environment,
+        warning_days=0,
+        now=now,
+    ).refusals
+    if refusals:
+        return f"the certificate {describe(served[0])}, which {'; it also '.join(refusals)}"
     if expected_chain:
         return _differs(certificates, x509.load_pem_x509_certificates(expected_chain.encode()))
     return _broken(certificates)
@@ -57,16 +80,6 @@ def describe(der: bytes) -> str:
     certificate = x509.load_der_x509_certificate(der)
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return f"{thumbprint(der)} ({_name(certificate)}, valid {begin:%Y-%m-%d} to {end:%Y-%m-%d})"
-
-
-def _covers(leaf: x509.Certificate, fqdn: str) -> bool:
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        patterns = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
-    except x509.ExtensionNotFound:
-        subject = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        patterns = [str(name.value).lower() for name in subject]
-    return fqdn in patterns or f"*.{fqdn.partition('.')[2]}" in patterns
 
 
 def _differs(served: list[x509.Certificate], expected: list[x509.Certificate]) -> str:
@@ -86,12 +99,12 @@ def _differs(served: list[x509.Certificate], expected: list[x509.Certificate]) -
 
 def _broken(served: list[x509.Certificate]) -> str:
     for certificate, issuer in itertools.pairwise(served):
-        try:
-            certificate.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature):
+        if not certificate_chain.issued(issuer, certificate):
             return f"a chain in which {_name(issuer)} did not issue {_name(certificate)}"
     return ""
 
 
 def _name(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string() or f"serial number {certificate.serial_number:X}"
+    if not certificate.subject:
+        return f"serial number {certificate.serial_number:X}"
+    return shown_name(certificate.subject)

@@ -42,6 +42,8 @@ class Subject:
     port: int = HTTPS_PORT
     thumbprint: str = ""
     chain_pem: str = ""
+    test_environment: bool = True
+    """Whether a wildcard or self-signed certificate is right; nobody who does not know says no."""
     instances: int = 1
     container_exists: Callable[[], bool] | None = field(default=None, compare=False)
     """Asks Azure; raises LookupFailed where Azure cannot be asked."""
@@ -214,6 +216,7 @@ def _judged(subject: Subject, there: Visit) -> Seen:
     wrong = served_chain.fault(
         there.chain,
         fqdn=subject.fqdn,
+        test_environment=subject.test_environment,
         expected_thumbprint=subject.thumbprint,
         expected_chain=subject.chain_pem,
     )
