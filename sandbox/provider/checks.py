@@ -713,6 +713,9 @@ def _metric_alert(put: Put) -> None:
                 put.need(name.lower() in METRICS[kind].get(metric, (name.lower(),)), "BadRequest",
                     f"The dimension {name} is not one of the metric {criterion.get('metricName')}."
                     )
+        whole = not criterion.get("dimensions")
+        _evaluated(put, whole and criterion.get("timeAggregation") in ("Average", "Total"),
+                   "of an average or a total over all dimensions")
 
 
 def _severity(put: Put) -> None:
@@ -752,6 +755,14 @@ def _query_rule(put: Put) -> None:
         put.need(needs == (criterion.get("timeAggregation") != "Count"), "BadRequest",
                  "metricMeasureColumn is needed for every time aggregation but Count.")
         _query(put, str(criterion.get("query", "")))
+        _evaluated(put, needs and periods == 1, "of a column in one period")
+
+
+def _evaluated(put: Put, holds: bool, which: str) -> None:
+    """Refuses what Azure can evaluate and the sandbox cannot, rather than never to fire."""
+    put.need(holds and put.new.get("autoMitigate", True), "UnsupportedAlert",
+             f"The sandbox evaluates only alerts {which} that resolve by themselves"
+             " (sandbox/dataplane/alerts.py).")
 
 
 def _query(put: Put, query: str) -> None:
