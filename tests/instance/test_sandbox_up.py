@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
+import re
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +26,9 @@ from sandbox import certificates, pulumi_cli, samples
 from sandbox.dataplane import control
 from sandbox.dataplane.network import SERVERS_PORT
 from sandbox.dataplane.tokens import TokenIssuer
+from sandbox.provider.cloud import Cloud
+from sandbox.provider.rules import SUBSCRIPTION
+from sandbox.provider.tool import change
 from sandbox.terminal import Problem
 from tests.instance.sandboxed import Checkout, changed
 from tests.instance.world import until
@@ -34,6 +40,11 @@ LONG = "long.bin"
 # More than all buffers between storage and a client together hold.
 LONG_BYTES = 64 * 2**20
 SECONDS_FOR_A_CERTIFICATE = 90
+MINUTE = "SECONDS_PER_MINUTE = 60\n"
+SITE = "clouddp1q34mna.westeurope.cloudapp.azure.com"
+IN_GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{{}}/providers/Microsoft.Network/"
+RECORD = IN_GROUP.format("contoso-dns") + "dnsZones/contoso.example/CNAME/clouddp1"
+BALANCER = IN_GROUP.format("clouddp1") + "loadBalancers/clouddp1-balancer"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,6 +237,105 @@ def test_a_renewed_certificate_is_served_soon_and_a_download_runs_on(running: Ru
     download.join(60)
     assert download.error is None
     assert download.digest.digest() == hashlib.sha256(content).digest()
+
+
+STAGES = (
+    "the container exists",
+    "{fqdn} leads to {site}",
+    "{site} has the address {address}",
+    "{address}:{port} takes connections",
+    "{fqdn} serves its certificate",
+    "the service says that it is ready",
+    "the way to content is open",
+    "all 2 instances serve that certificate",
+)
+
+
+def stages(point: samples.Point) -> list[str]:
+    """What each stage says that it looks at, in their order."""
+    values = {"fqdn": point.fqdn, "site": SITE, "address": point.address, "port": point.port}
+    return [stage.format(**values) for stage in STAGES]
+
+
+@contextlib.contextmanager
+def short_minutes(checkout: Checkout) -> Generator[None]:
+    """Let minutes of the wait for Ready be seconds, in this copy of the program."""
+    file = checkout.sandbox.root / "components" / "cloud_distribution_point.py"
+    original = file.read_text()
+    assert MINUTE in original
+    file.write_text(original.replace(MINUTE, MINUTE.replace("60", "1")))
+    try:
+        yield
+    finally:
+        file.write_text(original)
+
+
+@contextlib.contextmanager
+def turned(checkout: Checkout, resource: str, path: str, value: str, right: str) -> Generator[None]:
+    """Have one property of a resource differ for a while, behind the stack's back."""
+    azure = Cloud(checkout.room.database)
+    change(azure, resource, path, value)
+    try:
+        yield
+    finally:
+        change(azure, resource, path, right)
+
+
+def alias_that_leads_elsewhere(checkout: Checkout) -> contextlib.AbstractContextManager[None]:
+    return turned(checkout, RECORD, "cnameRecord.cname", "elsewhere.fabrikam.example", SITE)
+
+
+@contextlib.contextmanager
+def balancer_that_finds_nobody_ready(checkout: Checkout) -> Generator[None]:
+    with turned(checkout, BALANCER, "probes.0.requestPath", "/nobody", "/readyz"):
+        until("it takes no connections", lambda: not takes_connections(checkout.point()))
+        yield
+
+
+def takes_connections(point: samples.Point) -> bool:
+    try:
+        socket.create_connection((point.address, point.port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_up_shows_each_stage_as_it_passes_and_ends_ready(running: Running) -> None:
+    said = running.said
+    places = [said.index(f"clouddp1: OK, {stage} (") for stage in stages(running.checkout.point())]
+    assert places == sorted(places)
+    assert re.search(r'^    status +: "Ready"$', said, re.M)
+
+
+@pytest.mark.parametrize(
+    ("fault", "number", "seen"),
+    [
+        (alias_that_leads_elsewhere, 1, "{fqdn} → elsewhere.fabrikam.example"),
+        (balancer_that_finds_nobody_ready, 3, "Connection refused"),
+    ],
+)
+def test_a_stage_that_does_not_come_true_fails_up_and_the_next_one_ends_ready(
+    running: Running,
+    fault: Callable[[Checkout], contextlib.AbstractContextManager[None]],
+    number: int,
+    seen: str,
+) -> None:
+    checkout, point = running.checkout, running.checkout.point()
+    before, (waited, *after) = stages(point)[:number], stages(point)[number:]
+    with fault(checkout), short_minutes(checkout):
+        said = checkout.make("up", fails=True)
+    assert f"error: clouddp1: waited 5 s in vain to see whether {waited}. Expected: " in said
+    assert re.search(rf"Seen: .*{re.escape(seen.format(fqdn=point.fqdn))}", said)
+    assert f'status               : "Ready" => "Waiting to see whether {waited}"' in said
+    assert all(f"clouddp1: OK, {stage} (" in said for stage in before)
+    assert not any(f"clouddp1: OK, {stage} (" in said for stage in after)
+    assert "Traceback" not in said
+    assert changed(said) == set()
+
+    said = checkout.make("up")
+    assert changed(said) == set()
+    assert f'"Waiting to see whether {waited}" => "Ready"' in said
+    assert VERIFIED in said
 
 
 def test_nothing_outlives_a_killed_supervisor_and_up_starts_it_again(running: Running) -> None:
