@@ -3,7 +3,7 @@ PYTHON ?= python3
 SANDBOX = @$(PYTHON) -m sandbox
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down env test lint format bench requirements
+.PHONY: help up preview down env dashboard test lint format bench requirements
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ down: ## destroy what `make up` deployed, and stop what it started
 
 env: ## print exports for plain pulumi commands: eval "$$(make -s env)"
 	$(SANDBOX) env
+
+dashboard: ## draw use against quotas, health and alerts of the sandbox, and print where the page is
+	$(SANDBOX) dashboard
 
 test: ## check style and types, and run all tests
 	$(SANDBOX) test

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox import certificates, pulumi_cli, serving
+from sandbox import certificates, dashboard, pulumi_cli, serving
 from sandbox.home import STACK, STATE, Sandbox, has_resources
 from sandbox.requirements import ROOT
 from sandbox.terminal import Problem, say
@@ -65,6 +66,12 @@ def env() -> None:
     print(sandbox.exports())
 
 
+def show_dashboard() -> None:
+    """Draw the workbook's picture from the sandbox's own figures, and print where it is."""
+    sandbox = Sandbox(root=ROOT, engine=ROOT, python=Path(sys.executable))
+    print(dashboard.write(sandbox, time.time()))
+
+
 def lint() -> None:
     """Check style, format and types."""
     paths = [path for path in CHECKED if (ROOT / path).exists()]
@@ -118,6 +125,7 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "preview": preview,
     "down": down,
     "env": env,
+    "dashboard": show_dashboard,
     "lint": lint,
     "format": format_code,
     "test": test,

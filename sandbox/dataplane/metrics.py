@@ -172,7 +172,9 @@ def chart(
     start, end = _timespan(asked.get("timespan"), now)
     interval = asked.get("interval", "PT1M")
     chosen = _filter(asked.get("$filter", ""), kind, metrics)
-    top = int(asked.get("top", DEFAULT_TOP)) if chosen else 1
+    limit = asked.get("top", str(DEFAULT_TOP))
+    _need(limit.isdigit(), f"The top {limit} is no number.")
+    top = int(limit) if chosen else 1
     body: dict[str, Any] = {
         "timespan": f"{_iso(start)}/{_iso(end)}",
         "namespace": kind,
