@@ -37,6 +37,7 @@ MOST_SERVERS = 6
 # Fits into one packet on any path (DNS flag day 2020).
 UDP_PAYLOAD = 1232
 VARIABLE = "CLOUDDP_NAMESERVERS"
+HTTPS = "https://"
 
 
 class LookupFailed(Exception):
@@ -103,7 +104,7 @@ class _Server:
     port: int = PORT
 
     def __str__(self) -> str:
-        if self.host.startswith("https://") or self.port == PORT:
+        if self.host.startswith(HTTPS) or self.port == PORT:
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
@@ -248,6 +249,11 @@ class Resolver:
         if soa.authoritative:
             # The server that was chosen is the zone's own, though it may not be listed as such.
             return self._asking([server for server in self._servers if str(server) == soa.server])
+        if soa.server.startswith(HTTPS):
+            raise LookupFailed(
+                f"The servers of the zone {soa.name} are not asked directly, since nameservers "
+                f"names {soa.server}."
+            )
         hosts = self.ask(soa.name, "NS").values
         addresses: list[str] = []
         for kind in ("A", "AAAA"):
@@ -298,7 +304,7 @@ class Resolver:
         self, server: _Server, query: dns.message.QueryMessage, seconds: float
     ) -> dns.message.Message:
         try:
-            if server.host.startswith("https://"):
+            if server.host.startswith(HTTPS):
                 return self._over_https(server.host, query, seconds)
             reply, _ = dns.query.udp_with_fallback(
                 query, server.host, seconds, server.port, ignore_unexpected=True
@@ -387,7 +393,7 @@ def nameservers(setting: Sequence[str], environment: Mapping[str, str] = os.envi
 
 def _servers(nameservers: Iterable[str]) -> Iterable[_Server]:
     for text in nameservers:
-        if text.startswith("https://"):
+        if text.startswith(HTTPS):
             yield _Server(text)
             continue
         host, port = split_host(text)

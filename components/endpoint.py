@@ -6,6 +6,7 @@ wrong with it, where a refused handshake could not.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from .proxy import HTTPS_PORT, Proxy
 SECONDS = 10.0
 LARGEST_BODY = 4096
 _DER = 2  # ENCODING_DER of the `_ssl` module
+_NUMBER = re.compile(r"^\[(Errno|WinError) \d+\] ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,7 @@ def _in_words(error: Exception, endpoint: Endpoint, *, proxied: bool) -> str:
     import httpx2
 
     through = f" through the proxy {endpoint.proxy}" if proxied else ""
-    text = str(error).partition(" (_ssl.c")[0]
+    text = _NUMBER.sub("", str(error).partition(" (_ssl.c")[0])
     if isinstance(error, httpx2.ProxyError):
         if text.startswith(("401", "407")):
             advice = "give the right user and password in the proxy's URL"

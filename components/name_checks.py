@@ -142,15 +142,23 @@ def _azure_name(holder: Holder, chosen: str, name: str, resolver: Resolver) -> T
 
 
 def _service_name(names: Names, resolver: Resolver) -> Taken | None:
-    """What stands at the service FQDN, but for an alias to the distribution point itself."""
-    servers = resolver.authoritative(names.fqdn)
-    for kind in ("A", "AAAA"):
-        answer = servers.ask(names.fqdn, kind)
-        if names.site_fqdn in answer.aliases:
-            return None
-        if taken := _taken(Holder.SERVICE, names.fqdn, answer, servers):
-            return taken
-    return None
+    """What stands at the service FQDN, but for an alias to the distribution point itself.
+
+    Many networks let nobody ask foreign name servers: what the resolver knows counts then. Only
+    that it knows nothing means little.
+    """
+    try:
+        servers = resolver.authoritative(names.fqdn)
+        answers = [servers.ask(names.fqdn, kind) for kind in ("A", "AAAA")]
+    except LookupFailed:
+        servers = resolver
+        answers = [resolver.step(names.fqdn)]
+        if not answers[0].aliases and not answers[0].values:
+            raise
+    if names.site_fqdn in answers[0].aliases:
+        return None
+    found = (_taken(Holder.SERVICE, names.fqdn, answer, servers) for answer in answers)
+    return next(filter(None, found), None)
 
 
 def _taken(holder: Holder, chosen: str, answer: Answer, asked: Resolver) -> Taken | None:

@@ -136,6 +136,15 @@ class Bind:
         return configuration
 
 
+def over_https(pem: str, port: int, file: Path) -> dict[str, str]:
+    """What a server needs to answer over HTTPS on another port, too, with this key and chain."""
+    file.write_text(pem)
+    return {
+        "options": f"listen-on port {port} tls web http default {{ {ADDRESS}; }};",
+        "tls": f'tls web {{ cert-file "{file}"; key-file "{file}"; }};',
+    }
+
+
 @contextlib.contextmanager
 def slow_relay(server: Bind, seconds: float) -> Generator[str]:
     """A way to a server, UDP only, on which each answer takes that long."""

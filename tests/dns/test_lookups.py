@@ -16,7 +16,7 @@ from components.dns import LookupFailed, Resolver
 from components.proxy import Proxy
 from components.readiness import Rhythm, Step, wait
 from components.stages import Subject, stages
-from tests.dns.servers import ADDRESS, Bind, free_port, slow_relay
+from tests.dns.servers import ADDRESS, Bind, free_port, over_https, slow_relay
 from tests.dns.service import identity
 
 ZONE = """
@@ -218,13 +218,10 @@ def test_dns_over_https_is_asked_of_a_server_that_proves_who_it_is(
     bind: Callable[..., Bind], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = identity("localhost")
-    files = tmp_path / "tls.pem"
-    files.write_text(right.private_pem + right.chain_pem)
     port = free_port()
     bind(
         zones={"contoso.test": ZONE},
-        options=f"listen-on port {port} tls web http default {{ {ADDRESS}; }};",
-        tls=f'tls web {{ cert-file "{files}"; key-file "{files}"; }};',
+        **over_https(right.private_pem + right.chain_pem, port, tmp_path / "tls.pem"),
     )
     resolver = Resolver([f"https://localhost:{port}/dns-query"])
     with pytest.raises(LookupFailed, match="certificate"):

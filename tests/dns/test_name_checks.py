@@ -142,6 +142,29 @@ def test_a_look_up_that_fails_is_a_warning_and_takes_a_bounded_time() -> None:
     assert all(w.endswith("Whether that name is free is not known.") for w in warnings)
 
 
+@pytest.mark.parametrize(
+    ("record", "problem", "warning"),
+    [
+        ("dp.eu A 203.0.113.7", "it has the address 203.0.113.7", ""),
+        ("dp.eu CNAME www\nwww A 203.0.113.9", "alias (CNAME) of www.contoso.test", ""),
+        (f"dp.eu CNAME {NAMES.site_fqdn}.", "", ""),
+        (EMPTY, "", "Whether that name is free is not known."),
+    ],
+)
+def test_where_foreign_servers_cannot_be_asked_what_the_resolver_knows_counts(
+    bind: Callable[..., Bind], record: str, problem: str, warning: str
+) -> None:
+    contoso = bind(zones={"contoso.test": record})
+    azure = bind(zones=dict.fromkeys(("cloudapp.test", "blob.core.test", "vault.test"), EMPTY))
+    places = dict.fromkeys(azure.zones, azure) | {"contoso.test": contoso}
+    cache = bind(forwards=places).server
+    resolver = Resolver([cache], authoritative_port=free_port(), seconds=1)
+    refused, warnings = refusals(look_up(NAMES, CLOUD, resolver), nobodys)
+    assert (len(refused), len(warnings)) == (bool(problem), bool(warning))
+    assert problem in "".join(refused)
+    assert warning in "".join(warnings)
+
+
 def test_a_service_name_in_the_azure_domain_is_the_label_alone(bind: Callable[..., Bind]) -> None:
     zones = {"westeurope.cloudapp.azure.com": EMPTY, "blob.core.test": EMPTY, "vault.test": EMPTY}
     server = bind(zones=zones)

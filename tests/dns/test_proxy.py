@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from components.connection_check import main
+from components.dns import LookupFailed, Resolver
 from components.endpoint import Endpoint, visit
 from components.proxy import Proxy, proxy_from
 from sandbox import packages
-from tests.dns.servers import ADDRESS, free_port
-from tests.dns.service import FQDN, Behaviour, identity, serve
+from tests.dns.servers import ADDRESS, Bind, free_port, over_https
+from tests.dns.service import FQDN, SITE, Behaviour, identity, serve
 
 START_SECONDS = 10
 
@@ -78,6 +80,12 @@ def port(tmp_path: Path) -> Generator[int]:
         yield listening
 
 
+def without_other_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
 def endpoint(port: int, proxy: Proxy) -> Endpoint:
     return Endpoint(fqdn=FQDN, address=ADDRESS, port=port, proxy=proxy)
 
@@ -118,6 +126,46 @@ def test_a_proxy_that_refuses_says_what_to_do(proxy: Callable[..., RealProxy], p
     assert (there.connected, there.chain) == (False, ())
     assert there.error.startswith(f"the proxy {real.url} did not connect to {ADDRESS}:{port} (403")
     assert there.error.endswith(f"put {ADDRESS} into NO_PROXY")
+
+
+def test_the_connection_check_goes_through_the_proxy_of_the_environment(
+    proxy: Callable[..., RealProxy],
+    port: int,
+    bind: Callable[..., Bind],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real = proxy()
+    names = bind(
+        zones={"contoso.test": f"dp CNAME {SITE}.", "cloudapp.test": f"dp1.region A {ADDRESS}"}
+    )
+    without_other_proxies(monkeypatch)
+    monkeypatch.setenv("HTTPS_PROXY", real.url)
+    assert main([FQDN, "--port", str(port), "--nameserver", names.server]) == 0, capsys.readouterr()
+    assert f"CONNECT {ADDRESS}:{port}" in real.log()
+
+
+def test_dns_over_https_goes_through_the_proxy_and_nobody_is_asked_directly(
+    proxy: Callable[..., RealProxy],
+    bind: Callable[..., Bind],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trusted, tls = tmp_path / "trusted.pem", free_port()
+    server = identity("localhost")
+    trusted.write_text(server.root_pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    contoso = bind(zones={"contoso.test": "dp A 127.0.0.9"})
+    bind(
+        forwards={"contoso.test": contoso},
+        **over_https(server.private_pem + server.chain_pem, tls, tmp_path / "tls.pem"),
+    )
+    real = proxy()
+    resolver = Resolver([f"https://localhost:{tls}/dns-query"], proxy=Proxy(real.url))
+    assert resolver.ask("dp.contoso.test", "A").values == ("127.0.0.9",)
+    assert f"CONNECT localhost:{tls}" in real.log()
+    with pytest.raises(LookupFailed, match="are not asked directly"):
+        resolver.authoritative("dp.contoso.test")
 
 
 def test_a_proxy_that_is_not_there_is_named(port: int) -> None:
