@@ -24,6 +24,7 @@ def program() -> None:
     from components.costs import estimate_for
     from components.preflight import check_names
     from components.readiness import insist
+    from components.renaming import refuse_renaming
     from components.service import OS_DISK_GIB
 
     gc.freeze()
@@ -31,6 +32,7 @@ def program() -> None:
 
     for warning in dict.fromkeys(warning for entry in entries for warning in entry.warnings):
         pulumi.log.warn(warning)
+    refuse_renaming(entries)
     check_names(entries)
     points = {}
     for entry in entries:

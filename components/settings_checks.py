@@ -78,6 +78,8 @@ class Resolution:
             "names": names,
             "service_certificate": self.certificate,
             "trust_roots_pem": "".join(self.trust_roots),
+            "fqdn_from_certificate": not keys.service_fqdn,
+            "service_name_from_fqdn": not keys.service_name,
             "warnings": tuple(self.entry.warnings),
         }
         return DistributionPointSettings.model_construct(None, **given | worked_out)

@@ -508,6 +508,10 @@ class DistributionPointSettings(DistributionPointKeys):
     """The certificate that was read, or None where another vault holds it."""
     trust_roots_pem: str
     """The certificates of `access.clientTrustRoots`, one after the other, or empty."""
+    fqdn_from_certificate: bool
+    """Whether the service FQDN follows from the certificate, for want of `serviceFqdn`."""
+    service_name_from_fqdn: bool
+    """Whether the service name follows from the service FQDN, for want of `serviceName`."""
     warnings: tuple[str, ...]
     """What is worth a warning, one sentence each."""
 

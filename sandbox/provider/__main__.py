@@ -38,7 +38,9 @@ def _light_pulumi() -> None:
 if __name__ == "__main__":
     if not __package__:
         _package()
-    if len(sys.argv) > 1 and not sys.argv[1].replace(".", "").replace(":", "").isdigit():
+    # With --logflow, the engine puts its logging options before its address.
+    words = [each for each in sys.argv[1:] if not each.startswith("-")]
+    if len(sys.argv) > 1 and not "".join(words[:1]).replace(".", "").replace(":", "").isdigit():
         from .tool import main
 
         main(sys.argv[1:])
@@ -46,4 +48,4 @@ if __name__ == "__main__":
         _light_pulumi()
         from .service import serve
 
-        serve(sys.argv[1] if len(sys.argv) > 1 else None)
+        serve(words[0] if words else None)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -39,8 +38,4 @@ def prepared(
 @pytest.fixture
 def sandbox(prepared: SandboxedProgram, tmp_path: Path) -> SandboxedProgram:
     """Return a program of the test's own: fresh home, backend, database and settings."""
-    root = tmp_path / "program"
-    shutil.copytree(prepared.root, root, symlinks=True)
-    original = prepared.sandbox
-    copy = type(original)(root, original.engine, original.python)
-    return SandboxedProgram(copy, prepared.nameserver)
+    return prepared.copied(tmp_path / "program")

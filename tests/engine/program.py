@@ -40,6 +40,12 @@ class SandboxedProgram:
         """The folder of this copy's `Pulumi.yaml`."""
         return self.sandbox.root
 
+    def copied(self, root: Path) -> SandboxedProgram:
+        """Return a copy in another folder, with a state and an Azure of its own."""
+        shutil.copytree(self.root, root, symlinks=True)
+        sandbox = Sandbox(root, self.sandbox.engine, self.sandbox.python)
+        return SandboxedProgram(sandbox, self.nameserver)
+
     def environment(self) -> dict[str, str]:
         """Return the environment that `pulumi` runs with."""
         return {**self.sandbox.environment(), "CLOUDDP_NAMESERVERS": self.nameserver}
