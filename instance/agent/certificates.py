@@ -6,7 +6,9 @@ Python's standard library reads no certificates, so `openssl` does it.
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
+import ssl
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,6 +115,12 @@ def read(value: str, encoding: str, fqdn: str, now: datetime) -> ServedCertifica
 def split(pem: str) -> list[Certificate]:
     """All certificates of a PEM text."""
     return [describe(match[0]) for match in BLOCK.finditer(pem) if match[1] == "CERTIFICATE"]
+
+
+def thumbprint(certificate: Certificate) -> str:
+    """SHA-1 of a certificate in upper-case hex, as Windows shows it."""
+    data = ssl.PEM_cert_to_DER_cert(certificate.pem)
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest().upper()
 
 
 def describe(pem: str) -> Certificate:

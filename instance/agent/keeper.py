@@ -12,13 +12,14 @@ from collections.abc import Generator
 from datetime import UTC, datetime
 
 from . import certificates, messages
+from .accounting import Accounting
 from .identity import Identity
 from .journal import Journal, say
 from .nginx import Content, Disk, Nginx, render
 from .places import Endpoints, Instance, Places
 from .problem import Problem
 from .revocation import RevocationLists
-from .service import ServiceSettings
+from .service import ServiceSettings, UsageSettings
 from .vault import Secret, Vault
 from .web import Web
 
@@ -47,6 +48,13 @@ class Keeper:
         self._identity = Identity(web, self._instance.client_id)
         self._vault = Vault(web, self._identity, self._instance.vault_audience)
         self._revocation = RevocationLists(web, places)
+        self._accounting = Accounting(
+            web,
+            self._identity,
+            places=places,
+            instance=self._instance,
+            endpoints=self._endpoints,
+        )
         self._nginx = Nginx(places)
         self._journal = Journal()
         self._retry_after = 0.0
@@ -82,6 +90,10 @@ class Keeper:
         signal.signal(signal.SIGHUP, lambda *_: wake.set())
         notify("READY=1")
         say("The agent runs.")
+        if self._settings:
+            # Where content was refused before the machine restarted, it is from the beginning.
+            with self._aside("quotas"):
+                self._accounting.stop_or_go_on(UsageSettings.parse(self._settings.text))
         delay = FIRST_SECONDS
         while True:
             self.work()
@@ -115,6 +127,8 @@ class Keeper:
             self._prove_ready()
         with self._step("disk"):
             self._look_at_disk()
+        if self._settings and self._ready:
+            self._account(self._settings)
         with self._step("access log"):
             messages.rotate(self._places)
 
@@ -247,6 +261,31 @@ class Keeper:
             flag.touch()
             raise Problem("The disk is nearly full: content is served, and not kept.")
         flag.unlink(missing_ok=True)
+
+    def _account(self, settings: ServiceSettings) -> None:
+        """Keeps count, and stops at the quota where that is asked for."""
+        with self._aside("access log counts"):
+            self._accounting.read_traffic()
+        with self._aside("quotas"):
+            usage = UsageSettings.parse(settings.text)
+            with self._aside("transfer"):
+                self._accounting.read_transfer(usage)
+            with self._aside("storage use"):
+                self._accounting.read_capacity(usage)
+            self._accounting.stop_or_go_on(usage)
+            with self._aside("rows"):
+                self._accounting.post(usage, self._kept[CERTIFICATE])
+
+    @contextlib.contextmanager
+    def _aside(self, name: str) -> Generator[None]:
+        """A step that nothing served depends on: whatever goes wrong in it ends with it."""
+        with self._step(name):
+            try:
+                yield
+            except (Problem, OSError):
+                raise
+            except Exception as error:
+                raise Problem(f"It failed: {type(error).__name__}: {error}.") from error
 
     def _settings_kept(self) -> ServiceSettings | None:
         try:

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import threading
+from pathlib import Path
 
 from .journal import WARNING, say
 from .places import Places
@@ -41,6 +42,11 @@ def _pass_on(receiver: socket.socket) -> None:
         say(f"nginx: {redacted(line)}", WARNING)
 
 
+def rotated(log: Path) -> list[Path]:
+    """The names that older access logs have, the newest first."""
+    return [log.with_name(f"{log.name}.{number}") for number in range(1, ACCESS_LOGS_KEPT + 1)]
+
+
 def rotate(places: Places) -> None:
     """Begins a new access log where the old one has grown long."""
     log = places.logs / "access.log"
@@ -49,7 +55,7 @@ def rotate(places: Places) -> None:
             return
     except FileNotFoundError:
         return
-    kept = [log.with_name(f"access.log.{number}") for number in range(1, ACCESS_LOGS_KEPT + 1)]
+    kept = rotated(log)
     for older, newer in zip(reversed(kept), reversed([log, *kept[:-1]]), strict=True):
         with contextlib.suppress(FileNotFoundError):
             newer.replace(older)

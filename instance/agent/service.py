@@ -81,6 +81,57 @@ class ServiceSettings:
         )
 
 
+@dataclass(frozen=True)
+class UsageSettings:
+    """What the service settings say of quotas, and of what is needed to keep count.
+
+    It is read apart, so that a fault in it keeps nothing from being served.
+    """
+
+    transfer_quota: int
+    """Bytes that may be sent in the transfer period."""
+    period_days: int
+    storage_quota: int
+    """Bytes that may be stored."""
+    warning_percent: int
+    critical_percent: int
+    stop_at_critical: bool
+    balancer: str
+    """Id of the load balancer."""
+    port: int
+    """Port of the load balancer that clients come in on."""
+    account: str
+    """Id of the storage account."""
+    logs_url: str
+    """Where rows are posted."""
+
+    @classmethod
+    def parse(cls, text: str) -> UsageSettings:
+        """Reads the JSON text of the service settings.
+
+        Raises:
+            Problem: no count can be kept with it.
+        """
+        values = json.loads(text)
+        quotas, metrics, logs = (_part(values, name) for name in ("quotas", "metrics", "logs"))
+        endpoint = _value(logs, "endpoint", str).rstrip("/")
+        rule, stream = _value(logs, "ruleId", str), _value(logs, "stream", str)
+        if urlsplit(endpoint).scheme != "https":
+            raise Problem("The service settings' logs.endpoint is not a https URL.")
+        return cls(
+            transfer_quota=_positive(quotas, "transferBytes"),
+            period_days=_positive(quotas, "periodDays"),
+            storage_quota=_positive(quotas, "storageBytes"),
+            warning_percent=_positive(quotas, "warningPercent"),
+            critical_percent=_positive(quotas, "criticalPercent"),
+            stop_at_critical=_value(quotas, "stopAtCritical", bool),
+            balancer=_value(metrics, "loadBalancerId", str),
+            port=_positive(metrics, "port"),
+            account=_value(_part(values, "storage"), "accountId", str),
+            logs_url=f"{endpoint}/dataCollectionRules/{rule}/streams/{stream}",
+        )
+
+
 def _part(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     return _value(values, name, dict)
 
@@ -90,6 +141,13 @@ def _value(values: Mapping[str, Any], name: str, kind: type[Value]) -> Value:
     if not isinstance(value, kind):
         raise Problem(f"The service settings lack {name}.")
     return value
+
+
+def _positive(values: Mapping[str, Any], name: str) -> int:
+    number = _value(values, name, int)
+    if number < 1:
+        raise Problem(f"The service settings' {name} is not above 0.")
+    return number
 
 
 def _texts(values: Mapping[str, Any], name: str) -> tuple[str, ...]:

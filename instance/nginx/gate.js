@@ -3,7 +3,8 @@
 //
 // The gate answers nginx's auth_request: 204 for a yes, with the blob's version; 403 for
 // anything else, with a verdict that content.conf turns into the answer for the client:
-// "unknown" (nothing to go by), "refused", "missing", "empty", "unavailable".
+// "unknown" (nothing to go by), "refused", "stopped" (the transfer quota is used up), "missing",
+// "empty", "unavailable".
 
 import crypto from 'crypto';
 import fs from 'fs';
@@ -14,6 +15,9 @@ const YES_SECONDS = 5;
 // While storage does not answer, it is asked for each blob no more often than this.
 const LAST_KNOWN_SECONDS = 20;
 const NO_BLOB_SECONDS = 2;
+
+// nginx.conf knows it by its first words.
+const STOPPED = 'the transfer quota of this service is used up';
 
 const MAXIMUM_TOKEN_SECONDS = 24 * 3600;
 const MAXIMUM_TOKEN_LENGTH = 8192;
@@ -186,6 +190,9 @@ async function judge(r) {
         return refuse(r, settings.tokenKeys.length ? 'unknown' : 'refused', needed(), 0);
     }
     let seconds = YES_SECONDS;
+    if (age('stopped') < Infinity) {
+        return refuse(r, 'stopped', STOPPED, Math.min(seconds, life(client)));
+    }
     let newest = await r.subrequest('/healthz/newest', {method: 'HEAD'});
     // Storage says 400 to what cannot be the name of a blob.
     if (newest.status === 404 || newest.status === 400) {

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import ssl
 import tempfile
+import time
 from collections.abc import Callable, Generator
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from instance.agent import accounting, monitor, patience
+from sandbox.dataplane.metadata import MetadataService
 from sandbox.dataplane.storage import Storage
 from sandbox.dataplane.tokens import TokenIssuer
+from tests.instance.azure_monitor import INGESTION, MANAGER, AzureMonitor
+from tests.instance.counting import Agent
 from tests.instance.pki import Authority
-from tests.instance.world import ACCOUNT, World, free_port
+from tests.instance.world import ACCOUNT, CLIENT_ID, PRINCIPAL, World, free_port
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +77,47 @@ def service(make_world: Callable[[], World]) -> Generator[World]:
     world.get_ready()
     yield world
     world.stop()
+
+
+@pytest.fixture(scope="session")
+def azure_tls(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued = authority.issue(MANAGER, INGESTION)
+    context.load_cert_chain(*issued.files(tmp_path_factory.mktemp("azure"), "azure"))
+    return context
+
+
+@pytest.fixture
+def azure(azure_tls: ssl.SSLContext, issuer: TokenIssuer) -> Generator[AzureMonitor]:
+    service = AzureMonitor(azure_tls, issuer, PRINCIPAL)
+    # In the middle of an hour and of a minute.
+    service.now = datetime(2026, 3, 17, 10, 30, 20, tzinfo=UTC).timestamp()
+    with service:
+        yield service
+
+
+@pytest.fixture
+def agent(
+    azure: AzureMonitor,
+    issuer: TokenIssuer,
+    authority: Authority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Generator[Agent]:
+    metadata = MetadataService("127.0.0.1", issuer=issuer, principal_of={CLIENT_ID: PRINCIPAL}.get)
+    (tmp_path / "ca.pem").write_text(authority.pem)
+    with metadata:
+        agent = Agent(tmp_path, azure, metadata)
+        clock = SimpleNamespace(time=lambda: azure.now + agent.clock_ahead)
+        monkeypatch.setattr(monitor, "time", clock)
+        yield agent
+
+
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets time pass for whoever waits to try again."""
+    passed = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
+    monkeypatch.setattr(patience, "time", clock)
+    monkeypatch.setattr(accounting, "time", clock)
+    return lambda seconds: passed.append(passed.pop() + seconds)

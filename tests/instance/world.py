@@ -83,6 +83,10 @@ class World:
             "clientTrustRoots": "",
             "revocationLists": [],
         }
+        self.quotas: dict[str, Any] = {}
+        self.metrics: dict[str, Any] = {}
+        self.logs: dict[str, Any] = {}
+        self.storage_account = "/subscriptions/0/…"
         self.fqdn = FQDN
         self.certificate_format = "pem"
         self.ca = folder / "authority.pem"
@@ -155,16 +159,16 @@ class World:
                     "storage": {
                         "url": f"https://{STORAGE_HOST}/",
                         "container": self.container,
-                        "accountId": "/subscriptions/0/…",
+                        "accountId": self.storage_account,
                     },
                     "certificate": {
                         "secretId": f"https://{VAULT}.vault.azure.net/secrets/certificate",
                         "format": self.certificate_format,
                     },
                     "access": self.access,
-                    "quotas": {},
-                    "metrics": {},
-                    "logs": {},
+                    "quotas": self.quotas,
+                    "metrics": self.metrics,
+                    "logs": self.logs,
                 }
             )
         )
