@@ -22,6 +22,8 @@ START_SECONDS = 60.0
 # An instance that is asked to end lets downloads go on for some seconds.
 STOP_SECONDS = 60.0
 MOMENT = 0.1
+# What runs in the data plane talks to itself alone, on this machine.
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def start(sandbox: Sandbox) -> None:
@@ -106,6 +108,7 @@ def _begin(room: Room, python: Path, version: str) -> None:
         process = subprocess.Popen(
             [python, "-m", "sandbox.dataplane", room.state, version],
             cwd=ROOT,
+            env={name: word for name, word in os.environ.items() if name.lower() not in PROXIES},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
