@@ -93,6 +93,16 @@ def test_what_making_a_record_would_meet_is_told_and_nothing_changed(zone: Zone)
     assert zone.read(OURS.fqdn) == OURS
 
 
+def test_a_key_that_may_change_this_one_name_alone_is_enough(bind: Callable[..., Bind]) -> None:
+    policy = f"grant {KEY_NAME} name {OURS.fqdn} CNAME;"
+    zone = zone_at(bind(zones={"contoso.test": RECORDS}, policy=policy))
+    zone.foresee(OURS)
+    zone.create(OURS)
+    assert zone.remove(OURS)
+    with pytest.raises(UpdateFailed, match="let the key clouddp-key update this name"):
+        zone.create(dataclasses.replace(OURS, fqdn="dp.us.contoso.test"))
+
+
 def test_a_name_above_others_is_free(zone: Zone) -> None:
     zone.create(dataclasses.replace(OURS, fqdn="ent.contoso.test"))
 
