@@ -72,13 +72,14 @@ class Transfer:
         """How Azure spells the way to the clients; nothing where nothing went through yet."""
         period = Period.until(self._monitor.now(), days)
         whole = Span(period.hours.begin, period.minutes.end)
+        known: set[str] = set()
         for span in reversed(whole.split(LONGEST_SECONDS)):
-            known = self._monitor.dimension_values(source.balancer, METRIC, "Direction", span)
+            known.update(self._monitor.dimension_values(source.balancer, METRIC, "Direction", span))
             if outbound := [each for each in known if each.lower().startswith(OUTBOUND)]:
                 return tuple(sorted(outbound))
-            if known:
-                names = ", ".join(sorted(known))
-                raise Problem(f"None of the balancer's directions is outbound: {names}.")
+        if known:
+            names = ", ".join(sorted(known))
+            raise Problem(f"None of the balancer's directions is outbound: {names}.")
         return ()
 
     def _count_hours(self, source: Source, span: Span) -> None:
@@ -86,12 +87,12 @@ class Transfer:
         hours = range(span.begin, span.end, HOUR)
         self._hours = {begin: self._hours[begin] for begin in hours if begin in self._hours}
         missing = next((begin for begin in hours if begin not in self._hours), None)
-        day = span.end // DAY
-        if missing is None and day == self._counted_day:
+        if missing is None:
             return
+        day = span.end // DAY
         begin = span.begin
-        if missing is not None and day == self._counted_day:
-            begin = max(span.begin, min(missing, span.end - RECENT_SECONDS))
+        if day == self._counted_day:
+            begin = max(begin, min(missing, span.end - RECENT_SECONDS))
         for part in Span(begin, span.end).split(LONGEST_SECONDS):
             self._hours |= self._ask(source, part, HOUR)
         self._counted_day = day

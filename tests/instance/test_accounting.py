@@ -97,6 +97,7 @@ def test_traffic_that_was_only_long_ago_is_found(azure: AzureMonitor, agent: Age
     agent.days = 90
     azure.send(5, azure.now - 80 * DAY)
     azure.send(5, azure.now - 95 * DAY)
+    azure.send(7, azure.now, IN)
     assert agent.count() == 5
 
 
@@ -279,6 +280,13 @@ def test_directions_are_spelt_as_azure_spells_them(
     azure.send(9, azure.now, (("Direction", spelling), ("FrontendPort", "443")))
     azure.send(1, azure.now, IN)
     assert agent.count() == 9
+
+
+def test_several_series_are_added_up(azure: AzureMonitor, agent: Agent) -> None:
+    for spelling in ("Out", "Outbound"):
+        azure.send(4, azure.now, (("Direction", spelling), ("FrontendPort", "443")))
+        azure.send(5, azure.now - DAY, (("Direction", spelling), ("FrontendPort", "443")))
+    assert agent.count() == 18
 
 
 def test_directions_of_which_none_is_outbound_are_named(azure: AzureMonitor, agent: Agent) -> None:

@@ -267,8 +267,10 @@ def test_thousands_of_names_take_little_room_and_hide_no_sum(
 ) -> None:
     log.write(*(line("/popular", 1) for _ in range(50)))
     log.write(*(line(f"/{number}", 1) for number in range(3 * traffic.MOST_PATHS)))
+    counted = agent.accounting._traffic.counts
     row = posted(agent, issued)
     assert row["Requests"] == 3 * traffic.MOST_PATHS + 50
+    assert len(counted.content) <= traffic.MOST_PATHS
     assert len(row["TopContent"]) == traffic.TOP
     assert row["TopContent"][0] == {"path": "/popular", "requests": 50, "bytes": 50}
 
@@ -288,6 +290,18 @@ def test_a_long_log_is_counted_over_several_passes(
         wait(301)
     assert sum(seen) == 20000
     assert len(seen) > 1
+
+
+def test_a_service_that_has_stopped_does_not_go_on_for_want_of_a_figure(
+    azure: AzureMonitor, agent: Agent, issued: Issued
+) -> None:
+    azure.send(10 * 10**9, azure.now)
+    agent.count()
+    assert posted(agent, issued)["Stopped"]
+    (agent.places.state / "usage.json").unlink()
+    agent.restart()
+    assert posted(agent, issued)["Stopped"]
+    assert not posted(agent, issued, stopAtCritical=False)["Stopped"]
 
 
 def test_state_that_cannot_be_read_is_begun_anew(

@@ -12,6 +12,7 @@ import pulumi
 import pytest
 
 from components.cloud_distribution_point import OUTPUTS
+from instance.agent.service import UsageSettings
 
 from .certificates import make_pfx
 from .mocks import Recorder, run
@@ -178,6 +179,15 @@ def test_a_certificate_in_another_vault_leaves_a_placeholder_and_grants_the_role
         each.inputs["scope"] for each in recorder.all("azure-native:authorization:RoleAssignment")
     ]
     assert vault in scopes
+
+
+def test_the_agents_are_told_what_they_need_to_keep_count(pfx: Path) -> None:
+    recorder = up(settings(pfx, transferQuotaGB=7, transferPeriodDays=3, stopAtCritical=True))
+    secret = recorder.named("clouddp1-certificate-settings").inputs["properties"]["value"]
+    told = UsageSettings.parse(secret)
+    assert (told.transfer_quota, told.period_days, told.stop_at_critical) == (7 * 10**9, 3, True)
+    assert "loadBalancer" in told.balancer
+    assert "Custom-" in told.logs_url
 
 
 def test_another_subscription_gets_one_provider_that_all_share(pfx: Path, tmp_path: Path) -> None:
