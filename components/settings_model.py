@@ -428,15 +428,15 @@ class DistributionPointKeys(_Settings):
     )
     log_workspace_id: Annotated[str, AfterValidator(values.log_workspace_id)] | None = setting(
         None,
-        "Resource id of an existing Log Analytics workspace; rule and end point are made in the "
-        "distribution point's region, which must be the workspace's.",
+        "Resource id of an existing Log Analytics workspace, in any subscription and region; rule, "
+        "end point and log alerts are made in its region.",
         rule="an ARM id",
         shown_default="a workspace of its own",
     )
     service_port: Annotated[int, AfterValidator(values.service_port)] = setting(
         443,
         "TCP port of the service.",
-        rule="from 1 to 65535, but for ports that Azure's health probes may not use",
+        rule="from 1 to 65534, but for ports that Azure's health probes may not use",
     )
     access: AccessSettings = setting(
         AccessSettings(), "Who may download.", rule="at least one way in"

@@ -42,6 +42,9 @@ _ARM_ID = re.compile(
 # (MicrosoftDocs/azure-docs load-balancer/load-balancer-custom-probe-overview.md).
 _PORTS_A_PROBE_REFUSES = frozenset({19, 21, 25, 70, 110, 119, 143, 220, 993})
 _HIGHEST_PORT = 65535
+_HIGHEST_SERVICE_PORT = 65534
+"""The last one that a balancing rule takes as its frontend port (azure-rest-api-specs
+``Microsoft.Network/stable/2024-05-01/loadBalancer.json``, LoadBalancingRulePropertiesFormat)."""
 _NOT_PUBLIC = tuple(
     ipaddress.IPv4Network(network)
     for network in (
@@ -356,8 +359,11 @@ def ssh_public_key(value: str) -> str:
 
 def service_port(value: int) -> int:
     """A TCP port that the load balancer can serve and probe."""
-    if not 1 <= value <= _HIGHEST_PORT:
-        raise Refused("is not a port: use a whole number from 1 to 65535")
+    if not 1 <= value <= _HIGHEST_SERVICE_PORT:
+        raise Refused(
+            "is not a port that a load balancer serves: use a whole number from 1 to "
+            f"{_HIGHEST_SERVICE_PORT}"
+        )
     if value in _PORTS_A_PROBE_REFUSES:
         raise Refused("is a port that Azure's health probes may not use: choose another, as 443")
     return value
