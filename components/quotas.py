@@ -8,7 +8,8 @@ platform metrics, which metric alerts watch without any agent.
 Sources: MicrosoftDocs/azure-monitor-docs ``articles/azure-monitor/alerts/alerts-types.md`` (why a
 metric alert watches one resource) and ``alerts/alerts-create-log-alert-rule.md``;
 azure-rest-api-specs ``specification/consumption/resource-manager/Microsoft.Consumption/stable/
-2024-08-01/consumption.json`` (when a budget may begin, whom it tells).
+2024-08-01/consumption.json`` (when a budget may begin, "within the timegrain period", and whom it
+tells).
 """
 
 from __future__ import annotations
@@ -367,6 +368,10 @@ class QuotaAlerts(pulumi.ComponentResource):
                 # takes no earlier one, and a new one every month would be a change every month.
                 # A replacement gets the current month, since the engine then ignores nothing.
                 ignore_changes=["timePeriod"],
+                # An update would send the old beginning, which by then may lie before the month
+                # that Azure takes. A budget holds nothing that a new one of its name lacks.
+                replace_on_changes=["amount", "notifications"],
+                delete_before_replace=True,
             ),
         )
 

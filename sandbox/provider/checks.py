@@ -18,9 +18,10 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .rules import IMAGES, METRICS, QUERIES, ROLES, SIZES, ZONED
+from .rules import ADMINISTRATORS_REFUSED, IMAGES, METRICS, QUERIES, ROLES, SIZES, ZONED
 
 if TYPE_CHECKING:
     from .cloud import Cloud, Put
@@ -181,6 +182,8 @@ def _security_group(put: Put) -> None:
                  "SecurityRuleInvalidPriority",
                  f"Security rule {name} has invalid Priority {priority}. Value should be between"
                  " 100 and 4096.")
+        put.need(len(rule.get("description") or "") <= 140, "SecurityRuleInvalidDescription",
+                 f"Security rule {name} has a description of more than 140 characters.")  # UNSURE
         other = seen.setdefault((priority, rule.get("direction")), name)
         put.need(other == name, "SecurityRuleConflict",
                  f"Security rule {name} conflicts with rule {other}. Rules cannot have the same"
@@ -256,8 +259,8 @@ def _load_balancer(put: Put) -> None:
                  f"Load balancing rule {put.id}/loadBalancingRules/{rule.get('name')} must disable"
                  " SNAT since same frontend IP configuration is referenced by outbound rule.")
         _within(put, rule, "idleTimeoutInMinutes", 4, 100)
-        for port in ("frontendPort", "backendPort"):
-            _within(put, rule, port, 0, 65535)
+        _within(put, rule, "frontendPort", 0, 65534)
+        _within(put, rule, "backendPort", 0, 65535)
     for rule in put.new.get("outboundRules") or ():
         _within(put, rule, "idleTimeoutInMinutes", 4, 120)
         ports = rule.get("allocatedOutboundPorts") or 0
@@ -320,6 +323,7 @@ def _scale_set(put: Put) -> None:
     put.need(0 <= capacity <= 1000, "InvalidParameter",
              f"The value {capacity} of parameter sku.capacity is not between 0 and 1000.")
     profile = value(put.new, "virtualMachineProfile", {})
+    _spread(put)
     _image_and_size(put, profile)
     _login(put, value(profile, "osProfile", {}))
     extensions = list(values(put.new, _EXTENSIONS))
@@ -336,6 +340,20 @@ def _scale_set(put: Put) -> None:
                  f"VM scale set {put.id} cannot use probe {probe} as a HealthProbe without load"
                  " balancing rules that reference it and one of its backend pools.")
     _upgrades(put, healthy=bool(healthy or probe))
+
+
+def _spread(put: Put) -> None:
+    """Zones and fault domains of a uniform set.
+
+    MicrosoftDocs/azure-compute-docs virtual-machine-scale-sets-manage-fault-domains.md; ComputeRP
+    2024-11-01 virtualMachineScaleSet (zoneBalance).
+    """
+    zones, domains = put.new.get("zones") or (), put.new.get("platformFaultDomainCount")
+    allowed = (1, 5) if zones else (1, 2, 3, 4, 5)
+    put.need(domains is None or domains in allowed, "InvalidParameter",  # UNSURE: text
+             f"The value {domains} of parameter platformFaultDomainCount is not one of {allowed}.")
+    put.need(put.new.get("zoneBalance") is None or len(zones) > 1, "InvalidParameter",
+             "zoneBalance can only be set if the scale set has more than one zone.")  # UNSURE: text
 
 
 def _image_and_size(put: Put, profile: dict[str, Any]) -> None:
@@ -377,9 +395,10 @@ def _image_and_size(put: Put, profile: dict[str, Any]) -> None:
 
 
 def _login(put: Put, profile: dict[str, Any]) -> None:
-    put.need(str(profile.get("adminUsername")).lower()
-             not in ("root", "admin", "administrator", "user", "guest", "test", "none"),
+    put.need(str(profile.get("adminUsername")).lower() not in ADMINISTRATORS_REFUSED,
              "InvalidParameter", "The Admin Username specified is not allowed.")
+    put.need(1 <= len(str(profile.get("computerNamePrefix") or "")) <= 15, "InvalidParameter",
+             "Computer name prefixes must be 1 to 15 characters long.")
     keys = list(values(profile, "linuxConfiguration.ssh.publicKeys[]"))
     put.need(bool(keys or profile.get("adminPassword")), "InvalidParameter",
              "Authentication using either SSH or by user name and password must be enabled in Linux"
@@ -412,6 +431,9 @@ def _is_ssh_key(text: str) -> bool:
 
 
 def _extensions(put: Put, extensions: list[dict[str, Any]]) -> None:
+    budget = value(put.new, f"{_EXTENSIONS.rpartition('.')[0]}.extensionsTimeBudget", "PT1H30M")
+    put.need(15 <= minutes(budget) <= 120, "InvalidParameter",  # UNSURE: text
+             f"The value '{budget}' of extensionsTimeBudget is not between 15 and 120 minutes.")
     names = [str(e.get("name")) for e in extensions]
     put.need(not _twice(names), "InvalidParameter", "Extension names must be unique.")
     waits = {str(e.get("name")): list(e.get("provisionAfterExtensions") or ()) for e in extensions}
@@ -436,6 +458,9 @@ def _extensions(put: Put, extensions: list[dict[str, Any]]) -> None:
                      "InvalidParameter",  # UNSURE: text
                      "The application health extension needs protocol, port and requestPath in its"
                      " settings.")
+            for name, low, high in (("intervalInSeconds", 5, 60), ("numberOfProbes", 1, 24),
+                                    ("gracePeriod", 0, 14400)):
+                _within(put, {"name": extension.get("name"), **settings}, name, low, high)
 
 
 def _custom_script(put: Put, extension: dict[str, Any]) -> None:
@@ -888,6 +913,9 @@ def _budget(put: Put) -> None:
     start = str(value(put.new, "timePeriod.startDate", ""))
     put.need(bool(re.match(r"20(1[7-9]|[2-9]\d)-\d\d-01", start)), "400",
              f"Budget start date '{start}' must be the first of a month, from June 2017 on.")
+    put.need(start >= f"{datetime.now(UTC):%Y-%m}" or put.new["timeGrain"] != "Monthly", "400",
+             f"Budget start date '{start}' lies in the past, and must then be selected within the"
+             " timegrain period.")  # UNSURE: whether an update may keep its old one
     notifications = put.new.get("notifications") or {}
     put.need(len(notifications) <= 5, "400", "A budget has 5 notifications at most.")
     for name, each in notifications.items():

@@ -150,6 +150,7 @@ RULES: Mapping[str, Rule] = {
               ("frontendIPConfigurations[].subnet.id", "subnets"),
               ("loadBalancingRules[].frontendIPConfiguration.id", "frontendIPConfigurations"),
               ("loadBalancingRules[].backendAddressPool.id", "backendAddressPools"),
+              ("loadBalancingRules[].backendAddressPools[].id", "backendAddressPools"),
               ("loadBalancingRules[].probe.id", "probes"),
               ("outboundRules[].frontendIPConfigurations[].id", "frontendIPConfigurations"),
               ("outboundRules[].backendAddressPool.id", "backendAddressPools")),
@@ -394,6 +395,14 @@ IMAGES: Mapping[tuple[str, str, str], tuple[str, bool, bool]] = {
     ("canonical", "0001-com-ubuntu-server-jammy", "22_04-lts"): ("x64", False, True),
     ("canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-gen2"): ("x64", True, True),
     ("canonical", "0001-com-ubuntu-server-jammy", "22_04-lts-arm64"): ("Arm64", True, True)}
+
+# ComputeRP 2024-11-01, VirtualMachineScaleSetOSProfile.adminUsername ("none" is a missing one).
+_ADMINISTRATORS_REFUSED = """
+1 123 a actuser adm admin admin1 admin2 administrator aspnet backup console david guest john none
+owner root server sql support support_388945a0 sys test test1 test2 test3 user user1 user2 user3
+user4 user5
+"""
+ADMINISTRATORS_REFUSED = frozenset(_ADMINISTRATORS_REFUSED.split())
 
 # Built-in roles that the sandbox's directory knows (Microsoft Learn built-in-roles).
 ROLES = frozenset({"acdd72a7-3385-48ef-bd42-f606fba81ae7",  # Reader

@@ -9,6 +9,7 @@ import base64
 import copy
 import gzip
 import itertools
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -340,7 +341,7 @@ LANDSCAPE: dict[str, dict[str, Any]] = {
         "amount": 100,
         "category": "Cost",
         "timeGrain": "Monthly",
-        "timePeriod": {"startDate": "2026-11-01T00:00:00Z"},
+        "timePeriod": {"startDate": f"{datetime.now(UTC):%Y-%m}-01T00:00:00Z"},
         "notifications": {
             "warning": {
                 "enabled": True,

@@ -555,6 +555,12 @@ def test_a_budget_begins_on_the_first_of_a_month_and_never_changes_by_itself() -
     assert first_of_month(datetime(2026, 2, 28, 23, 59, tzinfo=UTC)) == "2026-02-01T00:00:00Z"
 
 
+def test_a_budget_that_changes_begins_anew_since_azure_takes_no_month_of_the_past() -> None:
+    budget = quotas(monthly_budget=1).one("azure-native:consumption:Budget")
+    assert budget.replace_on_changes == {"amount", "notifications"}
+    assert budget.delete_before_replace is True
+
+
 # Lifecycle and contract
 
 
