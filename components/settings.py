@@ -21,7 +21,7 @@ from .settings_model import (
     DnsSettings,
     PublisherType,
 )
-from .settings_parsing import parse_stack
+from .settings_parsing import KEYS, parse_stack, sentence
 from .sign_in import check_sign_in
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def load(
     azure: Mapping[str, str],
     environment: Mapping[str, str] | None = None,
     secret_keys: Collection[str] = (),
+    others: Collection[str] = (),
 ) -> tuple[DistributionPointSettings, ...]:
     """Reads the configuration of a stack: one distribution point, or the list of several.
 
@@ -73,8 +74,9 @@ def load(
         root: the folder of `Pulumi.yaml`, where relative paths start.
         azure: the same for namespace ``azure-native``.
         environment: environment variables, from which some keys take their default.
-        secret_keys: top-level keys that the user keeps as secrets, so that messages leave their
-            values out.
+        secret_keys: top-level keys that the user keeps as secrets, at least in part, so that
+            messages leave their values out.
+        others: keys of any namespace, with it, among which one of ours may have got lost.
 
     Raises:
         SettingsError: with every mistake found.
@@ -91,8 +93,11 @@ def load(
     problems += refused
     for entry in entries:
         entry.warnings += warned
+    lost = [_in_wrong_place(key) for key in others if _is_lost(key, config)]
     if problems:
-        raise SettingsError(problems)
+        raise SettingsError(problems + lost)
+    for entry in entries:
+        entry.warnings += lost
     return tuple(resolution.settings() for resolution in resolutions)
 
 
@@ -117,6 +122,23 @@ def from_engine() -> tuple[DistributionPointSettings, ...]:
         azure=_in_namespace(whole, PROVIDER_NAMESPACE),
         environment=os.environ,
         secret_keys=_in_namespace(dict.fromkeys(secrets, ""), NAMESPACE).keys(),
+        others=whole.keys(),
+    )
+
+
+def _is_lost(key: str, config: Mapping[str, str]) -> bool:
+    """Whether a key must be one of ours in another namespace, such as ``cdp:region``."""
+    namespace, _, name = key.partition(":")
+    known = namespace in ("", NAMESPACE, "pulumi") or namespace.startswith("azure")
+    return name in KEYS and not known and not config.get(name)
+
+
+def _in_wrong_place(key: str) -> str:
+    name = key.partition(":")[2]
+    return sentence(
+        key,
+        "",
+        f'is not read: settings begin with "{NAMESPACE}:", so rename it to {NAMESPACE}:{name}',
     )
 
 

@@ -23,7 +23,7 @@ from .clouds import CLOUDS, Cloud, cloud_named
 from .naming import Names
 from .regions import REGIONS, cloud_of_region, has_zones, nearest_region
 from .settings_model import DistributionPointSettings, DnsMode
-from .settings_parsing import Entry, keys_of
+from .settings_parsing import Entry, keys_of, nested_secrets
 from .values import Refused
 from .vm_sizes import architecture
 
@@ -215,6 +215,19 @@ def _alert_receivers(at: Resolution) -> None:
         )
 
 
+@_check()
+def _plain_secrets(at: Resolution) -> None:
+    for key, name in nested_secrets():
+        path = f"{key}.{name}"
+        if at.entry.is_given(path) and not at.entry.is_encrypted(key):
+            at.entry.warn(
+                path,
+                "stands in the stack file as plain text: set it anew with `pulumi config set "
+                f"--path --secret '{at.entry.path(path)}'`, and use another value if others "
+                "could read this one",
+            )
+
+
 @_check("statusLogFile")
 def _status_log(at: Resolution) -> None:
     if not at.entry.keys.status_log_file:
@@ -272,10 +285,12 @@ def _certificate_authorities(file: Path) -> list[x509.Certificate]:
     try:
         certificates = x509.load_pem_x509_certificates(data)
     except ValueError:
-        raise Refused(
-            f"holds no PEM certificates ({file}): convert it with "
-            "`openssl x509 -inform DER -in FILE -out FILE.pem`"
-        ) from None
+        advice = (
+            "convert it with `openssl x509 -inform DER -in FILE -out FILE.pem`"
+            if _is_der(data)
+            else "name a text file with -----BEGIN CERTIFICATE----- in it"
+        )
+        raise Refused(f"holds no PEM certificates ({file}): {advice}") from None
     with reading("one of the authorities"):
         other = next((each for each in certificates if not _is_authority(each)), None)
         subject = shown_name(other.subject) if other else ""
@@ -285,6 +300,14 @@ def _certificate_authorities(file: Path) -> list[x509.Certificate]:
             "intermediate CAs"
         )
     return certificates
+
+
+def _is_der(data: bytes) -> bool:
+    try:
+        x509.load_der_x509_certificate(data)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
@@ -547,6 +570,8 @@ def _refuse_clash(later: Resolution, earlier: Resolution) -> None:
         )
     for key in (key for key, clash in clashes.items() if clash):
         given = later.entry.is_given(key)
+        if key == "serviceName" and clashes["serviceFqdn"] and not given:
+            continue  # it follows from the FQDN
         text = "is" if given else f'is not given and would be "{names[key]}", which is'
         advice = advices.get(key, "give each entry its own")
         later.entry.refuse(key, f"{text} also that of {where}: {advice}")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LIST_KEY = "distributionPoints"
 _LONGEST_SHOWN_VALUE = 256
+_SHORTEST_PART = 4
 
 _WRONG_TYPE = {
     "string": "must be text: put the value in quotes",
@@ -82,6 +83,7 @@ class Entry:
         bad: Collection[str] = (),
         shown_as: Mapping[str, str] | None = None,
         hidden: Collection[str] = (),
+        encrypted: Collection[str] = (),
     ) -> None:
         """Takes in the values of one entry.
 
@@ -92,6 +94,7 @@ class Entry:
             bad: keys that were refused before.
             shown_as: names of keys that were not given as settings, but in the environment.
             hidden: keys whose values stay out of messages.
+            encrypted: keys that the stack file keeps encrypted, at least in part.
         """
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -99,6 +102,7 @@ class Entry:
         self._own = own
         self._shown_as = shown_as or {}
         self._hidden = hidden
+        self._encrypted = encrypted
         self._given = _without_neutral(DistributionPointKeys, given)
         self._bad = set(bad)
         self.keys = self._parse()
@@ -114,6 +118,10 @@ class Entry:
     def is_given(self, key: str) -> bool:
         """Whether the user gave a (dotted) key a value."""
         return self._value(_steps(key)) is not None
+
+    def is_encrypted(self, key: str) -> bool:
+        """Whether the stack file keeps a top-level key encrypted, or a part of it."""
+        return key in self._encrypted
 
     def path(self, key: str) -> str:
         """A (dotted) key as the user finds it."""
@@ -185,7 +193,8 @@ def parse_stack(
     Args:
         config: top-level keys with what the engine hands over for them.
         environment: environment variables, from which some keys take their default.
-        secret_keys: top-level keys whose values stay out of messages.
+        secret_keys: top-level keys that the stack file keeps encrypted, at least in part. Their
+            values stay out of messages.
 
     Returns:
         The entries, and the problems of top-level keys.
@@ -200,7 +209,7 @@ def parse_stack(
     for key, text in config.items():
         if key not in kinds:
             meant = meant_by(key, kinds)
-            problems.append(unknown_key(key, meant))
+            problems.append(_without_path(key, kinds) or unknown_key(key, meant))
             misspelt |= {str(meant[0])} if meant else set()
             continue
         try:
@@ -227,6 +236,9 @@ def parse_stack(
                 bad=bad - own.keys(),
                 shown_as={key: variable for key, (variable, _) in defaults.items()},
                 hidden=hidden - own.keys(),
+                encrypted=own.keys() | secret_keys
+                if LIST_KEY in secret_keys
+                else set(secret_keys) - own.keys(),
             )
         )
     # A list that could not be read says nothing of what its entries lack.
@@ -274,12 +286,29 @@ def meant_by(
         parents: that place.
 
     Returns:
-        A key of that name in another place, else the nearest in this place, else None.
+        A key of that name in another place, else the nearest in this place, else the only one in
+        this place that has the wrong one in it, else None.
     """
     elsewhere = next((key for key in _nested_keys() if key[-1] == name), None)
     by_lower_case = {key.lower(): key for key in known}
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    if not near and len(name) >= _SHORTEST_PART:
+        having = [key for key in by_lower_case if name.lower() in key]
+        near = having if len(having) == 1 else []
     return elsewhere or ((*parents, by_lower_case[near[0]]) if near else None)
+
+
+def _without_path(key: str, known: Collection[str]) -> str:
+    """The sentence about a dotted key that was set as if it were a top-level one, or empty."""
+    first = re.split(r"[.\[]", key)[0]
+    if first == key or first not in known:
+        return ""
+    return sentence(
+        key,
+        "",
+        f"is a part of {first}, and was set as a key of its own: remove it with `pulumi config rm "
+        f"'{key}'`, and set it with `pulumi config set --path '{key}'`",
+    )
 
 
 def unknown_key(path: str, meant: Location | None) -> str:
@@ -393,6 +422,14 @@ def _is_hidden(location: Location) -> bool:
         or is_secret(field.annotation)
         or kind_of(field.annotation) == "object"  # text in its place may be one of its secrets
     )
+
+
+def nested_secrets() -> Iterator[tuple[str, str]]:
+    """The secrets that stand in an object: its key, and theirs."""
+    for key, name in _nested_keys():
+        field = _field_at((key, name))
+        if field and is_secret(field.annotation):
+            yield key, name
 
 
 def _nested_keys() -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -159,8 +160,11 @@ def _url(value: str, schemes: tuple[str, ...], example: str) -> SplitResult:
         host, _ = url.hostname, url.port
     except ValueError:
         raise Refused(rule) from None
-    if url.scheme not in schemes or not host or url.fragment:
+    if not host or url.fragment:
         raise Refused(rule)
+    if url.scheme not in schemes:
+        begin = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise Refused(f"does not begin with {begin}: give a URL like {example}")
     return url
 
 
@@ -423,12 +427,24 @@ def path(value: str) -> str:
     """The path of a file, as opposed to what is in one."""
     if len(value) > LONGEST_PATH or not value.isprintable():
         raise Refused("is not the path of a file: give the path, not what is in the file")
+    if value.startswith(("~/", "~\\")):
+        raise Refused(
+            "begins with ~, which only a shell knows: give the whole path, or one that starts at "
+            "the folder of Pulumi.yaml"
+        )
+    if os.name != "nt" and ("\\" in value or re.match(r"[a-zA-Z]:/", value)):
+        raise Refused(
+            "is a path of Windows, and this machine runs another system: write it with slashes, "
+            "and let it start at the folder of Pulumi.yaml"
+        )
     return value
 
 
 def printable(value: str) -> str:
     """One line of text without control characters."""
     text = value.strip()
-    if not text.isprintable() or len(text) > LONGEST_LINE:
-        raise Refused(f"is not one line of at most {LONGEST_LINE} characters: shorten it")
+    if not text.isprintable():
+        raise Refused("has a line break or another control character: write it in one line")
+    if len(text) > LONGEST_LINE:
+        raise Refused(f"is longer than {LONGEST_LINE} characters: shorten it")
     return text

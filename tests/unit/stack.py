@@ -18,6 +18,8 @@ from components.settings import DistributionPointSettings, SettingsError, load
 from .certificates import PASSWORD, intermediate, make_pfx, root
 
 TOKEN_KEY = "0123456789abcdef0123456789abcdef"
+ENCRYPTED = ("access", "certificate", "distributionPoints", "dns")
+"""The keys that the stack file of a careful user keeps encrypted."""
 GUID = "6e7d5c1a-3b1f-4c58-9b0a-0d6f1c9f2a11"
 NOBODY_TOLD = "alertEmails and alertWebhooks are empty: alerts will fire, and nobody will be told."
 
@@ -36,6 +38,7 @@ def folder() -> Path:
         "azure.pfx": make_pfx("cdp1.westeurope.cloudapp.azure.com"),
         "label.pfx": make_pfx("a.contoso.com"),
         "intranet.pfx": make_pfx("cdp1"),
+        "root.cer": root().certificate.public_bytes(Encoding.DER),
         "roots.pem": _pem(root().certificate, intermediate().certificate),
     }
     for name, data in files.items():
@@ -67,10 +70,19 @@ def loaded_all(
     *,
     azure: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    secret_keys: tuple[str, ...] = ENCRYPTED,
+    others: tuple[str, ...] = (),
     **changed: Any,
 ) -> tuple[DistributionPointSettings, ...]:
     """The entries of a good stack."""
-    return load(config(**changed), root=folder(), azure=azure or {}, environment=environment or {})
+    return load(
+        config(**changed),
+        root=folder(),
+        azure=azure or {},
+        environment=environment or {},
+        secret_keys=secret_keys,
+        others=others,
+    )
 
 
 def loaded(**changed: Any) -> DistributionPointSettings:
@@ -84,16 +96,17 @@ def problems(
     azure: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     secret_keys: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
     **changed: Any,
 ) -> list[str]:
     """Every sentence about a bad stack."""
     try:
-        load(
-            config(**changed),
-            root=folder(),
-            azure=azure or {},
-            environment=environment or {},
+        loaded_all(
+            azure=azure,
+            environment=environment,
             secret_keys=secret_keys,
+            others=others,
+            **changed,
         )
     except SettingsError as error:
         return error.problems

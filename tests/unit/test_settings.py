@@ -200,7 +200,7 @@ def test_a_mistake_in_the_environment_is_told_by_the_variables_name() -> None:
     (sentence,) = problems(environment={"CLOUDDP_NAMESERVERS": "192.0.2.1:x"})
     assert sentence.startswith('CLOUDDP_NAMESERVERS[0] "192.0.2.1:x" is not a DNS server')
     (sentence,) = problems(environment={"HTTPS_PROXY": "socks://user:pass@proxy"})
-    assert sentence.startswith("HTTPS_PROXY is not a URL that fits here")
+    assert sentence.startswith("HTTPS_PROXY does not begin with http:// or https://")
 
 
 # Several entries
@@ -325,7 +325,6 @@ def test_two_entries_with_one_certificate_and_no_names_of_their_own_are_refused(
             "distributionPoints[0]: set serviceFqdn in each, to names that the certificate they "
             "share carries (cdp1.contoso.com), or give each entry its own certificate."
         ),
-        f'distributionPoints[1].serviceName {name} "cdp1", which {CLASH}',
     ]
 
 
@@ -496,6 +495,37 @@ def test_what_may_be_right_is_a_warning(changed: dict[str, Any], start: str) -> 
 def test_alerts_that_nobody_hears_are_a_warning() -> None:
     assert loaded(alertEmails=[]).warnings == (NOBODY_TOLD,)
     assert loaded(alertEmails=[], alertWebhooks=["https://hooks.contoso.com/"]).warnings == ()
+
+
+def test_a_secret_in_plain_text_is_a_warning_that_shows_how_to_hide_it() -> None:
+    assert loaded(secret_keys=("certificate",)).warnings == (plain("access.tokenKey"),)
+    assert loaded(secret_keys=("access",)).warnings == (plain("certificate.password"),)
+    (entry,) = loaded_all(distributionPoints=[CDP1], secret_keys=("access", "certificate"))
+    assert entry.warnings == (plain("distributionPoints[0].certificate.password"),)
+
+
+def plain(path: str) -> str:
+    """The warning about a secret that anybody can read."""
+    return (
+        f"{path} stands in the stack file as plain text: set it anew with "
+        f"`pulumi config set --path --secret '{path}'`, and use another value if others could read "
+        "this one."
+    )
+
+
+def test_a_setting_in_another_namespace_is_told() -> None:
+    lost = 'cdp:instances is not read: settings begin with "clouddp:", so rename it to clouddp:'
+    assert loaded(others=("cdp:instances",)).warnings == (f"{lost}instances.",)
+    assert problems(region=None, others=("cdp:region", "clouddp:access")) == [
+        'region is required: set an Azure region such as "westeurope".',
+        f"{lost.replace('instances', 'region')}region.",
+    ]
+
+
+def test_settings_of_others_are_their_own() -> None:
+    others = ("azure-native:subscriptionId", "azuread:proxy", "pulumi:tags", "cdp:colour")
+    assert loaded(others=others).warnings == ()
+    assert loaded(others=("aws:region",)).warnings == ()
 
 
 # The engine

@@ -59,6 +59,10 @@ DNS_SERVER_RULE = (
     "is not a DNS server: use host, host:port, [IPv6 address]:port, or an https:// URL for DNS "
     "over HTTPS."
 )
+WINDOWS_PATH = (
+    "is a path of Windows, and this machine runs another system: write it with slashes, and let "
+    "it start at the folder of Pulumi.yaml."
+)
 SOURCES = "certificate.pfxFile, certificate.pfxBase64, certificate.keyVaultSecretId"
 REVOCATION_URL_RULE = "is not a URL that fits here: give one like http://pki.contoso.com/root.crl."
 NOT_PUBLIC = (
@@ -233,7 +237,29 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"description": "x" * 257},
-        "description is not one line of at most 256 characters: shorten it.",
+        "description is longer than 256 characters: shorten it.",
+    ),
+    (
+        {"description": "a\tb"},
+        (
+            'description "a\N{REPLACEMENT CHARACTER}b" has a line break or another control '
+            "character: write it in one line."
+        ),
+    ),
+    (
+        {"certificate": {"pfxFile": "~/cdp1.pfx", "password": PASSWORD}},
+        (
+            'certificate.pfxFile "~/cdp1.pfx" begins with ~, which only a shell knows: give the '
+            "whole path, or one that starts at the folder of Pulumi.yaml."
+        ),
+    ),
+    (
+        {"certificate": {"pfxFile": "C:/cdp1.pfx", "password": PASSWORD}},
+        f'certificate.pfxFile "C:/cdp1.pfx" {WINDOWS_PATH}',
+    ),
+    (
+        {"statusLogFile": "logs\\cdp1.log"},
+        f'statusLogFile "logs\\cdp1.log" {WINDOWS_PATH}',
     ),
     ({"subscriptionId": "contoso"}, f'subscriptionId "contoso" {GUID_RULE}'),
     ({"resourceGroup": "group."}, f'resourceGroup "group." {GROUP_RULE}'),
@@ -373,8 +399,10 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     *(
         (
             {"servicePort": port},
-            f"servicePort {port} is not a port that a load balancer serves: use a whole number "
-            "from 1 to 65534.",
+            (
+                f"servicePort {port} is not a port that a load balancer serves: use a whole "
+                "number from 1 to 65534."
+            ),
         )
         for port in (0, 65535)
     ),
@@ -413,7 +441,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     (
         {"alertWebhooks": ["http://hooks.contoso.com/secret"]},
         (
-            "alertWebhooks[0] is not a URL that fits here: give one like "
+            "alertWebhooks[0] does not begin with https://: give a URL like "
             "https://host.contoso.com/path."
         ),
     ),
@@ -535,7 +563,14 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         {"access": {"clientTrustRoots": ["cdp1.pfx"]}},
         (
             'access.clientTrustRoots[0] "cdp1.pfx" holds no PEM certificates '
-            f"({folder()}/cdp1.pfx): convert it with `openssl x509 -inform DER -in FILE -out "
+            f"({folder()}/cdp1.pfx): name a text file with -----BEGIN CERTIFICATE----- in it."
+        ),
+    ),
+    (
+        {"access": {"clientTrustRoots": ["root.cer"]}},
+        (
+            'access.clientTrustRoots[0] "root.cer" holds no PEM certificates '
+            f"({folder()}/root.cer): convert it with `openssl x509 -inform DER -in FILE -out "
             "FILE.pem`."
         ),
     ),
@@ -674,7 +709,10 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"proxy": "socks5://user:pass@proxy.contoso.com"},
-        "proxy is not a URL that fits here: give one like http://proxy.contoso.com:3128.",
+        (
+            "proxy does not begin with http:// or https://: give a URL like "
+            "http://proxy.contoso.com:3128."
+        ),
     ),
     (
         {"statusLogFile": "logs/cdp.log"},
@@ -774,6 +812,16 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         'distributionpoints is not a setting here: did you mean "distributionPoints"?',
     ),
     ({"frobnicate": "x"}, "frobnicate is not a setting here: docs/settings.md lists them all."),
+    ({"fqdn": "x"}, 'fqdn is not a setting here: did you mean "serviceFqdn"?'),
+    ({"quota": "x"}, "quota is not a setting here: docs/settings.md lists them all."),
+    (
+        {"certificate": None, "certificate.pfxFile": "cdp1.pfx"},
+        (
+            "certificate.pfxFile is a part of certificate, and was set as a key of its own: "
+            "remove it with `pulumi config rm 'certificate.pfxFile'`, and set it with "
+            "`pulumi config set --path 'certificate.pfxFile'`."
+        ),
+    ),
     (
         {"dns": {"keyname": "x"}},
         'dns.keyname is not a setting here: did you mean "keyName"?',
