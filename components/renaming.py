@@ -7,6 +7,7 @@ from the FQDN. So a certificate for another name would make a new service and de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pulumi
 
@@ -65,19 +66,28 @@ def renamed(entries: Sequence[DistributionPointSettings], deployed: Mapping[str,
 def _deployed() -> dict[str, str]:
     """Service FQDNs in the stack's state, by service name; none where it cannot be read."""
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    outputs = _ask("readStackOutputs", {"name": stack})
+    several = outputs.get("distributionPoints")
+    points = list(several.values()) if isinstance(several, dict) else [outputs]
+    if not any("serviceFqdn" in point for point in points):
+        # An `up` that failed leaves the stack without outputs. There are many more in its
+        # resources, which take some seconds where there are dozens of distribution points.
+        resources = _ask("readStackResourceOutputs", {"stackName": stack})
+        points = [
+            resource["outputs"]
+            for urn, resource in resources.items()
+            if urn.split("::")[2] == _TYPE
+        ]
+    return {
+        point["serviceName"]: point["serviceFqdn"] for point in points if "serviceFqdn" in point
+    }
+
+
+def _ask(function: str, arguments: dict[str, str]) -> dict[str, Any]:
     try:
-        # Of the resources: an `up` that failed leaves the stack without outputs.
-        found = pulumi.runtime.invoke(
-            "pulumi:pulumi:readStackResourceOutputs", {"stackName": stack}
-        ).value
+        found = pulumi.runtime.invoke(f"pulumi:pulumi:{function}", arguments).value
     except Exception as refused:
-        # The SDK raises no narrower kind. A stack that nobody can read keeps its protection.
-        pulumi.log.debug(f"What {stack} has deployed is not known: {refused}")
+        # The SDK raises no narrower kind. A stack that cannot be read keeps its protection.
+        pulumi.log.debug(f"What is deployed is not known: {refused}")
         return {}
-    resources = (found or {}).get("outputs") or {}
-    points = [
-        resource["outputs"]
-        for urn, resource in resources.items()
-        if urn.split("::")[2] == _TYPE and "serviceFqdn" in resource["outputs"]
-    ]
-    return {point["serviceName"]: point["serviceFqdn"] for point in points}
+    return (found or {}).get("outputs") or {}

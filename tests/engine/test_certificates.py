@@ -116,18 +116,16 @@ def test_names_come_from_the_certificate_and_are_shown_before_anything_exists(
 def test_a_renewal_by_another_organisation_in_other_letter_case_is_in_place(
     deployed: SandboxedProgram,
 ) -> None:
-    before = deployed.outputs()
+    file = deployed.sandbox.certificates / certificates.PFX
+    old = ServiceCertificate.read(file.read_bytes(), PASSWORD)
     renewed = pfx("CLOUDDP1.Contoso.Example", organisation="Fabrikam", ends=timedelta(days=900))
     put(deployed, renewed)
     assert touched(deployed) == {SECRET: "update"}
     shown = deployed.pulumi("preview", "--diff").stdout
     assert "value: [secret] => [secret]" in shown
     assert "PRIVATE KEY" not in shown
-    for tag, old in (
-        ("thumbprint", before["certificateThumbprint"]),
-        ("expires", before["certificateExpires"]),
-    ):
-        assert re.search(rf'{tag} *: "{old}" => "[^"]+"', shown), shown
+    for tag, before in (("thumbprint", old.thumbprint), ("expires", old.expires)):
+        assert re.search(rf'{tag} *: "{before}" => "[^"]+"', shown), shown
 
 
 def test_a_renewal_for_another_name_is_refused_with_what_to_do(
@@ -157,6 +155,15 @@ def test_a_renewal_for_another_name_makes_no_new_service_unnoticed(
     ) in refused(deployed)
     deployed.config("serviceName", "clouddp1")
     assert "clouddp1-content-account" not in touched(deployed)
+
+
+def test_an_up_that_was_refused_does_not_make_the_next_one_forget_the_name(
+    deployed: SandboxedProgram,
+) -> None:
+    put(deployed, pfx("other.contoso.example"))
+    for _ in range(2):
+        shown = refused(deployed, "up", "--yes", "--skip-preview")
+        assert f'but the stack serves "{FQDN}"' in shown
 
 
 def test_a_certificate_that_cannot_serve_is_refused_with_each_of_its_faults(

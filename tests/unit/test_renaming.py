@@ -14,6 +14,7 @@ from tests.unit.certificates import PASSWORD, make_pfx
 from tests.unit.stack import loaded, loaded_all
 from tests.unit.test_program import PROGRAM, settings
 
+CDP = "clouddp:index:CloudDistributionPoint"
 CDP1, CDP2 = "cdp1.contoso.com", "cdp2.contoso.com"
 SECOND = {"certificate": {"pfxFile": "cdp2.pfx", "password": PASSWORD}}
 
@@ -69,13 +70,12 @@ def test_an_entry_more_takes_nothing_away_and_one_in_place_of_another_does() -> 
 
 def state(fqdn: str) -> dict[str, Any]:
     """What the engine says of a stack with one distribution point."""
-    kind = "clouddp:index:CloudDistributionPoint"
-    group = f"{kind}$azure-native:resources:ResourceGroup::clouddp1-group"
+    group = f"{CDP}$azure-native:resources:ResourceGroup::clouddp1-group"
     return {
         "outputs": {
             "urn:pulumi:dev::clouddp::pulumi:pulumi:Stack::clouddp-dev": {"outputs": {}},
             f"urn:pulumi:dev::clouddp::{group}": {"outputs": {"serviceFqdn": "not.this.one"}},
-            f"urn:pulumi:dev::clouddp::{kind}::clouddp1": {
+            f"urn:pulumi:dev::clouddp::{CDP}::clouddp1": {
                 "outputs": {"serviceName": "clouddp1", "serviceFqdn": fqdn}
             },
         }
@@ -88,15 +88,30 @@ def up(recorder: mocks.Recorder, config: dict[str, str]) -> mocks.Recorder:
     )
 
 
-def test_the_program_stops_before_anything_is_registered(tmp_path: Path) -> None:
+OUTPUTS = {"serviceName": "clouddp1", "serviceFqdn": "clouddp1.contoso.com"}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"readStackOutputs": {"outputs": OUTPUTS}},
+        {"readStackOutputs": {"outputs": {"distributionPoints": {"clouddp1": OUTPUTS}}}},
+        # After an `up` that failed.
+        {
+            "readStackOutputs": {"outputs": {}},
+            "readStackResourceOutputs": state("clouddp1.contoso.com"),
+        },
+    ],
+)
+def test_the_program_stops_before_anything_is_registered(
+    tmp_path: Path, answers: dict[str, Any]
+) -> None:
     file = tmp_path / "other.pfx"
     file.write_bytes(make_pfx("other.contoso.com", password="correct horse"))
-    for fqdn, stops in (("clouddp1.contoso.com", True), ("other.contoso.com", False)):
-        recorder = mocks.Recorder(answers={"pulumi:pulumi:readStackResourceOutputs": state(fqdn)})
-        if stops:
-            with pytest.raises(Exception, match=r'stack serves "clouddp1\.contoso\.com"'):
-                up(recorder, settings(file))
-            assert not any("clouddp:" in each.type for each in recorder.resources)
-        else:
-            up(recorder, settings(file))
-            assert recorder.resources
+    known = {f"pulumi:pulumi:{function}": answer for function, answer in answers.items()}
+    recorder = mocks.Recorder(answers=known)
+    with pytest.raises(Exception, match=r'stack serves "clouddp1\.contoso\.com"'):
+        up(recorder, settings(file))
+    assert not any("clouddp:" in each.type for each in recorder.resources)
+    file.write_bytes(make_pfx("clouddp1.contoso.com", password="correct horse"))
+    assert up(mocks.Recorder(answers=known), settings(file)).one(CDP)
