@@ -6,6 +6,7 @@ each mistake.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,7 +131,12 @@ def _is_lost(key: str, config: Mapping[str, str]) -> bool:
     """Whether a key must be one of ours in another namespace, such as ``cdp:region``."""
     namespace, _, name = key.partition(":")
     known = namespace in ("", NAMESPACE, "pulumi") or namespace.startswith("azure")
-    return name in KEYS and not known and not config.get(name)
+    if known or name not in KEYS:
+        return False
+    # The CLI fills in the defaults that Pulumi.yaml declares.
+    default = KEYS[name].default
+    declared = default if isinstance(default, str) else json.dumps(default, default=lambda _: {})
+    return config.get(name, "") in ("", declared)
 
 
 def _in_wrong_place(key: str) -> str:

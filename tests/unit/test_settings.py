@@ -516,6 +516,9 @@ def plain(path: str) -> str:
 def test_a_setting_in_another_namespace_is_told() -> None:
     lost = 'cdp:instances is not read: settings begin with "clouddp:", so rename it to clouddp:'
     assert loaded(others=("cdp:instances",)).warnings == (f"{lost}instances.",)
+    filled_in = {"instances": 2, "zones": [], "dns": {}, "vmSize": "Standard_D2s_v5"}
+    others = tuple(f"cdp:{key}" for key in filled_in)
+    assert len(loaded(others=others, **filled_in).warnings) == len(filled_in)
     assert problems(region=None, others=("cdp:region", "clouddp:access")) == [
         'region is required: set an Azure region such as "westeurope".',
         f"{lost.replace('instances', 'region')}region.",
