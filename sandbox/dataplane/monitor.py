@@ -109,7 +109,9 @@ class Monitor:
                     self._notices.tell(receivers, change)
         if count_storage:
             for account, used in self._used().items():
-                self._records.put(account, USED.name, {}, now // HOUR * HOUR, used)
+                # On Azure, too, an account has no figure before it was counted for the first time.
+                if used or self._records.points(account, USED.name, 0, now):
+                    self._records.put(account, USED.name, {}, now // HOUR * HOUR, used)
 
     def count_traffic(self, desired: Desired) -> None:
         """Add what balancers have logged since the last time: each line counts once."""

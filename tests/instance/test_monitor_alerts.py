@@ -344,4 +344,8 @@ def test_health_and_storage_become_metrics(tmp_path: Path) -> None:
     # Nobody listens at the front here.
     assert monitored.total(BALANCER, "VipAvailability") == 0
     assert monitored.total(ACCOUNT, "UsedCapacity") == 12345
+    monitored.used = {ACCOUNT.lower(): 0, "new": 0}
+    monitored.monitor.look(time.time(), count_storage=True)
+    assert monitored.total(ACCOUNT, "UsedCapacity") == 0
+    assert monitored.records.points("new", "UsedCapacity", 0, time.time()) == []
     monitored.notices.stop()
