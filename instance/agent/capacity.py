@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 
-from .arithmetic import DAY, HOUR, Span
+from .arithmetic import DAY, HOUR, MINUTE, Span
 from .monitor import Monitor
 
 METRIC = "UsedCapacity"
 LOOK_BACK_SECONDS = 3 * DAY
+# A new account has no figure for up to a day.
+FIRST_SECONDS = 10 * MINUTE
 
 
 class Capacity:
@@ -20,7 +22,8 @@ class Capacity:
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
-        self._asked: tuple[str, float] | None = None
+        self._account = ""
+        self._due = 0.0
 
     def read(self, account: str) -> int | None:
         """The newest figure, None where there is none that is newer than the last.
@@ -31,14 +34,12 @@ class Capacity:
         Raises:
             Problem: Azure does not say.
         """
-        if self._asked and self._asked[0] == account and time.monotonic() - self._asked[1] < HOUR:
+        if account == self._account and time.monotonic() < self._due:
             return None
         end = int(self._monitor.now()) // HOUR * HOUR + HOUR
         span = Span(end - LOOK_BACK_SECONDS, end)
         points = self._monitor.values(account, METRIC, "Average", span, HOUR)
         known = {when: value for when, value in points if value is not None}
-        if not known:
-            # A new account has no figure for up to a day: it is looked for more often.
-            return None
-        self._asked = (account, time.monotonic())
-        return int(known[max(known)])
+        self._account = account
+        self._due = time.monotonic() + (HOUR if known else FIRST_SECONDS)
+        return int(known[max(known)]) if known else None

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from instance.agent import accounting, monitor, patience
+from instance.agent import accounting, capacity, monitor, patience
 from sandbox.dataplane.metadata import MetadataService
 from sandbox.dataplane.storage import Storage
 from sandbox.dataplane.tokens import TokenIssuer
@@ -115,9 +115,9 @@ def agent(
 
 @pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets time pass for whoever waits to try again."""
+    """Lets time pass for whoever waits for a time to come."""
     passed = [0.0]
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
-    monkeypatch.setattr(patience, "time", clock)
-    monkeypatch.setattr(accounting, "time", clock)
+    for module in (accounting, capacity, patience):
+        monkeypatch.setattr(module, "time", clock)
     return lambda seconds: passed.append(passed.pop() + seconds)

@@ -296,16 +296,23 @@ def test_directions_of_which_none_is_outbound_are_named(azure: AzureMonitor, age
     assert agent.sent is None
 
 
-def test_the_newest_figure_of_storage_counts(azure: AzureMonitor, agent: Agent) -> None:
-    agent.accounting.read_capacity(usage())
-    assert agent.accounting._figures.stored is None
+def test_the_newest_figure_of_storage_counts(
+    azure: AzureMonitor, agent: Agent, wait: Callable[[float], None]
+) -> None:
+    def stored() -> int | None:
+        agent.accounting.read_capacity(usage())
+        return agent.accounting._figures.stored
+
+    assert stored() is None
     hour = int(azure.now) // HOUR * HOUR
     azure.stored = {hour - 30 * HOUR: 3.0, hour - 5 * HOUR: 10.0**12 + 1, hour: None}
-    agent.accounting.read_capacity(usage())
-    assert agent.accounting._figures.stored == 10**12 + 1
-    asked = azure.asked
-    agent.accounting.read_capacity(usage())
-    assert azure.asked == asked, "once an hour is enough"
+    wait(10 * MINUTE)
+    assert stored() == 10**12 + 1
+    azure.stored[hour] = 4.0
+    wait(50 * MINUTE)
+    assert stored() == 10**12 + 1, "once an hour is enough"
+    wait(10 * MINUTE)
+    assert stored() == 4
 
 
 @pytest.mark.parametrize(
