@@ -315,6 +315,8 @@ def _kept_for_scale_sets(put: Put) -> None:
 
 _EXTENSIONS = "virtualMachineProfile.extensionProfile.extensions[]"
 _HEALTH = ("applicationhealthlinux", "applicationhealthwindows")
+_POOLS = ("networkProfile.networkInterfaceConfigurations[]"
+          ".ipConfigurations[].loadBalancerBackendAddressPools[].id")
 
 
 @_check("compute:VirtualMachineScaleSet")
@@ -323,7 +325,9 @@ def _scale_set(put: Put) -> None:
     put.need(0 <= capacity <= 1000, "InvalidParameter",
              f"The value {capacity} of parameter sku.capacity is not between 0 and 1000.")
     profile = value(put.new, "virtualMachineProfile", {})
+    pools = list(values(profile, _POOLS))
     _spread(put)
+    _way_out(put, pools, capacity)
     _image_and_size(put, profile)
     _login(put, value(profile, "osProfile", {}))
     extensions = list(values(put.new, _EXTENSIONS))
@@ -334,8 +338,6 @@ def _scale_set(put: Put) -> None:
              "Only one of a load balancer health probe and an application health extension may be"
              " given for the virtual machine scale set.")
     if probe:
-        pools = list(values(profile, "networkProfile.networkInterfaceConfigurations[]"
-                            ".ipConfigurations[].loadBalancerBackendAddressPools[].id"))
         put.need(bool(pools), "CannotUseHealthProbeWithoutLoadBalancing",
                  f"VM scale set {put.id} cannot use probe {probe} as a HealthProbe without load"
                  " balancing rules that reference it and one of its backend pools.")
@@ -354,6 +356,22 @@ def _spread(put: Put) -> None:
              f"The value {domains} of parameter platformFaultDomainCount is not one of {allowed}.")
     put.need(put.new.get("zoneBalance") is None or len(zones) > 1, "InvalidParameter",
              "zoneBalance can only be set if the scale set has more than one zone.")  # UNSURE: text
+
+
+def _way_out(put: Put, pools: list[str], capacity: int) -> None:
+    """An outbound rule has 64,000 ports for each address, and each instance takes its share.
+
+    MicrosoftDocs/azure-docs load-balancer/load-balancer-outbound-connections.md.
+    """
+    for pool in pools:
+        balancer = put.cloud.get(pool.rsplit("/", 2)[0])
+        for rule in values(balancer and balancer[2], "outboundRules[]"):
+            shared = str(value(rule, "backendAddressPool.id")).lower() == pool.lower()
+            each = (rule.get("allocatedOutboundPorts") or 0) if shared else 0
+            ports = 64000 * len(rule.get("frontendIPConfigurations") or ())
+            put.need(each * capacity <= ports, "InsufficientOutboundPorts",  # UNSURE: code
+                     f"The outbound rule {rule.get('name')} has {ports} ports, and {capacity}"
+                     f" instances ask for {each} each.")
 
 
 def _image_and_size(put: Put, profile: dict[str, Any]) -> None:

@@ -140,6 +140,8 @@ CHANGES: tuple[Row, ...] = (
      "InUseBackendAddressPoolCannotBeDeleted", "virtualMachineScaleSets/set"),
     ("a scale set of minus one", "compute:VirtualMachineScaleSet", {"sku__capacity": -1},
      "InvalidParameter", "sku.capacity"),
+    ("more instances than the way out has ports for", "compute:VirtualMachineScaleSet",
+     {"sku__capacity": 17}, "InsufficientOutboundPorts", "17 instances ask for 3992 each"),
     ("a size that does not exist", "compute:VirtualMachineScaleSet",
      {"sku__name": "Standard_Z9"}, "InvalidParameter", "Standard_Z9"),
     ("a size of another architecture", "compute:VirtualMachineScaleSet",
