@@ -7,13 +7,10 @@ from the FQDN. So a certificate for another name would make a new service and de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pulumi
 
 from .settings import DistributionPointSettings
-
-_TYPE = "clouddp:index:CloudDistributionPoint"
 
 
 def refuse_renaming(entries: Sequence[DistributionPointSettings]) -> None:
@@ -64,30 +61,20 @@ def renamed(entries: Sequence[DistributionPointSettings], deployed: Mapping[str,
 
 
 def _deployed() -> dict[str, str]:
-    """Service FQDNs in the stack's state, by service name; none where it cannot be read."""
+    """Service FQDNs in the stack's outputs, by service name; none where they cannot be read.
+
+    An `up` that fails keeps the outputs of the last one that did not.
+    """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    outputs = _ask("readStackOutputs", {"name": stack})
-    several = outputs.get("distributionPoints")
-    points = list(several.values()) if isinstance(several, dict) else [outputs]
-    if not any("serviceFqdn" in point for point in points):
-        # An `up` that failed leaves the stack without outputs. There are many more in its
-        # resources, which take some seconds where there are dozens of distribution points.
-        resources = _ask("readStackResourceOutputs", {"stackName": stack})
-        points = [
-            resource["outputs"]
-            for urn, resource in resources.items()
-            if urn.split("::")[2] == _TYPE
-        ]
-    return {
-        point["serviceName"]: point["serviceFqdn"] for point in points if "serviceFqdn" in point
-    }
-
-
-def _ask(function: str, arguments: dict[str, str]) -> dict[str, Any]:
     try:
-        found = pulumi.runtime.invoke(f"pulumi:pulumi:{function}", arguments).value
+        found = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack}).value
     except Exception as refused:
         # The SDK raises no narrower kind. A stack that cannot be read keeps its protection.
         pulumi.log.debug(f"What is deployed is not known: {refused}")
         return {}
-    return (found or {}).get("outputs") or {}
+    outputs = (found or {}).get("outputs") or {}
+    several = outputs.get("distributionPoints")
+    points = several.values() if isinstance(several, dict) else [outputs]
+    return {
+        point["serviceName"]: point["serviceFqdn"] for point in points if "serviceFqdn" in point
+    }
