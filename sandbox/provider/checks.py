@@ -227,6 +227,10 @@ def _public_ip(put: Put) -> None:
     put.extra["idleTimeoutInMinutes"] = put.new.get("idleTimeoutInMinutes", 4)
 
 
+# Codes: MicrosoftDocs/azure-docs load-balancer/load-balancer-common-deployment-errors.md.
+_PORTS = "SpecifiedAllocatedOutboundPortsForOutboundRule"
+
+
 @_check("network:LoadBalancer")
 def _load_balancer(put: Put) -> None:
     sku = value(put.new, "sku.name", "Basic")
@@ -264,10 +268,12 @@ def _load_balancer(put: Put) -> None:
     for rule in put.new.get("outboundRules") or ():
         _within(put, rule, "idleTimeoutInMinutes", 4, 120)
         ports = rule.get("allocatedOutboundPorts") or 0
-        put.need(ports % 8 == 0 and 0 <= ports <= 64000,
-                 "InvalidAllocatedOutboundPorts",  # UNSURE
+        put.need(ports % 8 == 0, f"{_PORTS}IsNotAMultipleOfEight",
                  f"The outbound rule {rule.get('name')} allocates {ports} ports; it must be a"
-                 " multiple of 8 up to 64000.")
+                 " multiple of 8.")
+        put.need(0 <= ports <= 64000, f"{_PORTS}ExceedsTotalNumberOfAllowedPortsPerRule",
+                 f"The outbound rule {rule.get('name')} allocates {ports} ports; 64000 are allowed."
+                 )
     _kept_for_scale_sets(put)
 
 
@@ -359,19 +365,26 @@ def _spread(put: Put) -> None:
 
 
 def _way_out(put: Put, pools: list[str], capacity: int) -> None:
-    """An outbound rule has 64,000 ports for each address, and each instance takes its share.
+    """What an outbound rule has is shared by the instances; each balancing rule takes 8 of it.
 
-    MicrosoftDocs/azure-docs load-balancer/load-balancer-outbound-connections.md.
+    MicrosoftDocs/azure-docs load-balancer/load-balancer-outbound-connections.md; the text is of
+    Azure/AzLoadBalancerMigration issue 114.
     """
     for pool in pools:
-        balancer = put.cloud.get(pool.rsplit("/", 2)[0])
-        for rule in values(balancer and balancer[2], "outboundRules[]"):
-            shared = str(value(rule, "backendAddressPool.id")).lower() == pool.lower()
-            each = (rule.get("allocatedOutboundPorts") or 0) if shared else 0
+        found = put.cloud.get(pool.rsplit("/", 2)[0])
+        balancer = found[2] if found else {}
+        for rule in values(balancer, "outboundRules[]"):
+            if str(value(rule, "backendAddressPool.id")).lower() != pool.lower():
+                continue
             ports = 64000 * len(rule.get("frontendIPConfigurations") or ())
-            put.need(each * capacity <= ports, "InsufficientOutboundPorts",  # UNSURE: code
-                     f"The outbound rule {rule.get('name')} has {ports} ports, and {capacity}"
-                     f" instances ask for {each} each.")
+            ports -= 8 * len(balancer.get("loadBalancingRules") or ())
+            most = ports // max(capacity, 1) // 8 * 8
+            put.need((rule.get("allocatedOutboundPorts") or 0) <= most, f"{_PORTS}"
+                     "ExceedsTotalNumberOfAvailablePorts",
+                     f"Specified Allocated Outbound Ports {rule.get('allocatedOutboundPorts')} for"
+                     f" Outbound Rule {rule.get('name')} exceeds total number of available ports"
+                     f" per backend instance of {most} based upon desired pool size. Reduce"
+                     " allocated ports or increase number of IP addresses for outbound rule.")
 
 
 def _image_and_size(put: Put, profile: dict[str, Any]) -> None:
