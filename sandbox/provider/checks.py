@@ -490,7 +490,7 @@ def _extensions(put: Put, extensions: list[dict[str, Any]]) -> None:
                      "The application health extension needs protocol, port and requestPath in its"
                      " settings.")
             for name, low, high in (("intervalInSeconds", 5, 60), ("numberOfProbes", 1, 24),
-                                    ("gracePeriod", 0, 14400)):
+                                    ("gracePeriod", 5, 14400)):
                 _within(put, {"name": extension.get("name"), **settings}, name, low, high)
 
 
