@@ -16,7 +16,7 @@ const YES_SECONDS = 5;
 const LAST_KNOWN_SECONDS = 20;
 const NO_BLOB_SECONDS = 2;
 
-// nginx.conf knows it by its first words.
+// nginx.conf knows it too, for how long to wait.
 const STOPPED = 'the transfer quota of this service is used up';
 
 const MAXIMUM_TOKEN_SECONDS = 24 * 3600;
