@@ -4,6 +4,6 @@
 `home.py` a sandbox's own folder and its environment variables, `provider/` the stand-in for Azure's
 control plane, `dataplane/` what runs as that says, `serving.py` and `samples.py` its start and a
 download as proof, `no_names.py` the DNS where nothing runs, `certificates.py` the certificates of
-the dev stack, `dashboard.py` and `charts.py` the workbook's picture of it, `packages.py` servers of
+the dev stack, `dashboard/` the workbook's picture of it, `packages.py` servers of
 the distribution without root, and `__main__.py` and `commands.py` the commands of the Makefile.
 """

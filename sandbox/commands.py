@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox import certificates, dashboard, pulumi_cli, serving
+from sandbox import certificates, pulumi_cli, serving
+from sandbox.dashboard import page
 from sandbox.home import STACK, STATE, Sandbox, has_resources
 from sandbox.requirements import ROOT
 from sandbox.terminal import Problem, say
@@ -66,10 +67,10 @@ def env() -> None:
     print(sandbox.exports())
 
 
-def show_dashboard() -> None:
+def dashboard() -> None:
     """Draw the workbook's picture from the sandbox's own figures, and print where it is."""
     sandbox = Sandbox(root=ROOT, engine=ROOT, python=Path(sys.executable))
-    print(dashboard.write(sandbox, time.time()))
+    print(page.write(sandbox, time.time()))
 
 
 def lint() -> None:
@@ -125,7 +126,7 @@ COMMANDS: dict[str, Callable[[], None]] = {
     "preview": preview,
     "down": down,
     "env": env,
-    "dashboard": show_dashboard,
+    "dashboard": dashboard,
     "lint": lint,
     "format": format_code,
     "test": test,

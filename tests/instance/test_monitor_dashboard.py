@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sandbox import dashboard
-from sandbox.dashboard import Figures, page, tiles
+from sandbox.dashboard.figures import Figures
+from sandbox.dashboard.page import page, write
+from sandbox.dashboard.tiles import tiles
 from sandbox.dataplane.records import Alert, Point
 from sandbox.home import Sandbox
 from sandbox.terminal import Problem
@@ -138,4 +139,4 @@ def test_bars_stay_inside_their_chart() -> None:
 
 def test_a_sandbox_where_nothing_ran_is_told_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(Problem, match="make up"):
-        dashboard.write(Sandbox(root=tmp_path, engine=tmp_path, python=tmp_path), NOW)
+        write(Sandbox(root=tmp_path, engine=tmp_path, python=tmp_path), NOW)
