@@ -12,8 +12,8 @@ runs: bytes that the balancers sent, probes, what storage holds), `records` (kee
 and `ingestion` (the end points that agents ask and post to), `alerts` (when rules fire and
 resolve) and `notices` (tells receivers).
 
-Everything listens on loopback addresses: `network` says on which. `room` says where files are; logs
-are in `.sandbox/logs`. `processes` sees to it that nothing outlives the supervisor. What waits on
-Azure for minutes (probes, pauses between batches of a rolling upgrade) waits for seconds here. Only
-the public cloud is played, and firewalls are not.
+Everything listens on loopback addresses: `network` says on which, `servers` by which names. `room`
+says where files are; logs are in `.sandbox/logs`. `processes` sees to it that nothing outlives the
+supervisor. What waits on Azure for minutes (probes, pauses between batches of a rolling upgrade)
+waits for seconds here. Only the public cloud is played, and firewalls are not.
 """

@@ -12,16 +12,10 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.serialization import pkcs12
 
 from components.clouds import CLOUDS, DEFAULT_CLOUD
-from components.clouds import Cloud as AzureCloud
-from components.regions import REGIONS
-from sandbox import certificates
 from sandbox.dataplane import desired as model
+from sandbox.dataplane import servers
 from sandbox.dataplane.accounts import Accounts
 from sandbox.dataplane.desired import Rule
 from sandbox.dataplane.edge import Door, Edge
@@ -31,7 +25,7 @@ from sandbox.dataplane.machines import Machines
 from sandbox.dataplane.metrics import MetricsService
 from sandbox.dataplane.monitor import Monitor
 from sandbox.dataplane.names import ADDRESS, Names
-from sandbox.dataplane.network import INNER_PORT, SERVERS_PORT, Addresses, Network, claim
+from sandbox.dataplane.network import INNER_PORT, SERVERS_PORT, Addresses, claim
 from sandbox.dataplane.notices import Notices
 from sandbox.dataplane.readiness import Probe, Prober
 from sandbox.dataplane.records import Records
@@ -64,7 +58,7 @@ class Supervisor:
         self._issuer = TokenIssuer(_token_key(room.token_key))
         self._addresses = Addresses(self._network)
         self._sets: dict[str, Machines] = {}
-        certificate, key = _server_certificate(room)
+        certificate, key = servers.certificate(room)
         network = self._network
         storage = Storage(
             room.storage,
@@ -204,7 +198,7 @@ class Supervisor:
                 addresses=self._addresses,
                 issuer=self._issuer,
                 endpoints={
-                    "connect": _servers(self._network),
+                    "connect": servers.places(self._network),
                     "caBundle": str(self._room.authority),
                 },
                 done=self._done,
@@ -293,54 +287,11 @@ class Supervisor:
         say("The data plane has ended.")
 
 
-def _servers(network: Network) -> dict[str, str]:
-    """Where Azure's own end points are, by host name or, with a dot in front, by its end."""
-    places = {}
-    for cloud in CLOUDS.values():
-        places[f".blob.{cloud.storage_suffix}"] = network.storage
-        places[f".{cloud.vault_suffix}"] = network.vault
-        places[str(urlsplit(cloud.resource_manager).hostname)] = network.resource_manager
-        places[_ingestion_suffix(cloud)] = network.ingestion
-    return {host: f"{address}:{SERVERS_PORT}" for host, address in places.items()}
-
-
-def _ingestion_suffix(cloud: AzureCloud) -> str:
-    return f".ingest.{urlsplit(cloud.monitor_audience).hostname}"
-
-
 def _token_key(path: Path) -> str:
     if not path.exists():
         path.touch(mode=0o600)
         path.write_text(secrets.token_hex(32))
     return path.read_text()
-
-
-def _server_certificate(room: Room) -> tuple[Path, Path]:
-    """Make the certificate of Azure's own end points, new each time; return it and its key."""
-    names = [f"*.blob.{each.storage_suffix}" for each in CLOUDS.values()]
-    names += [f"*.{each.vault_suffix}" for each in CLOUDS.values()]
-    names += [str(urlsplit(each.resource_manager).hostname) for each in CLOUDS.values()]
-    names += [
-        f"*.{region}-1{_ingestion_suffix(each)}"
-        for each in CLOUDS.values()
-        for region in REGIONS[each.name]
-    ]
-    bundle, authority = certificates.make(names[0], certificates.PASSWORD, *names[1:])
-    key, leaf, _ = pkcs12.load_key_and_certificates(bundle, certificates.PASSWORD.encode())
-    assert key, "it was made just now"
-    assert leaf, "it was made just now"
-    files = room.folder / "servers.pem", room.folder / "servers.key"
-    files[1].touch(mode=0o600)
-    files[0].write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    room.authority.write_bytes(authority)
-    return files
 
 
 def _dns_port(reported: Mapping[str, str]) -> int:
