@@ -463,6 +463,10 @@ class Cloud:
         was = normal(str(json.loads(gone[0][1]).get("location") or ""))
         if gone[0][0] != put.key or was != put.location:
             put.refuse("Conflict", f"The name '{put.name}' is not unique", 409)
+        if recover:
+            # As it was: what else is sent has no effect (azure-rest-api-specs issue 21306).
+            before = json.loads(gone[0][1])["properties"]
+            put.new["properties"] = {**before, "createMode": "recover"}
         # The same resource again, with the same GUIDs.
         self._db.execute("UPDATE births SET count = count - 1 WHERE key = ?", (put.key,))
         self._db.execute(

@@ -154,6 +154,22 @@ def test_a_recovered_vault_has_its_secrets_again_but_no_roles(azure: Cloud) -> N
         place(azure, SECRET)
 
 
+def test_a_recovered_vault_keeps_its_old_firewall_until_an_update_sends_another(
+    azure: Cloud,
+) -> None:
+    def action() -> object:
+        found = azure.get(id_of(VAULT))
+        assert found
+        return found[2]["properties"]["networkAcls"]["defaultAction"]
+
+    azure.delete(id_of(VAULT))
+    opened = {"properties__networkAcls__defaultAction": "Allow"}
+    place(azure, VAULT, properties__createMode="recover", **opened)
+    assert action() == "Deny"
+    place(azure, VAULT, update=True, **opened)
+    assert action() == "Allow"
+
+
 def test_a_deleted_group_takes_its_vaults_along_and_they_stay_blocked(azure: Cloud) -> None:
     azure.delete(id_of("resources:ResourceGroup"))
     assert not azure.all(SET)
