@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from .problem import Problem
 
 VERSION = 1
+# Azure keeps metrics for 93.
+MOST_DAYS = 90
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 # Rules of Azure for the names of containers.
 CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9])+")
@@ -118,9 +120,12 @@ class UsageSettings:
         rule, stream = _value(logs, "ruleId", str), _value(logs, "stream", str)
         if urlsplit(endpoint).scheme != "https":
             raise Problem("The service settings' logs.endpoint is not a https URL.")
+        days = _positive(quotas, "periodDays")
+        if days > MOST_DAYS:
+            raise Problem(f"The service settings' periodDays are above {MOST_DAYS}.")
         return cls(
             transfer_quota=_positive(quotas, "transferBytes"),
-            period_days=_positive(quotas, "periodDays"),
+            period_days=days,
             storage_quota=_positive(quotas, "storageBytes"),
             warning_percent=_positive(quotas, "warningPercent"),
             critical_percent=_positive(quotas, "criticalPercent"),

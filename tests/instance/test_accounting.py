@@ -351,5 +351,7 @@ def test_the_percentage_shows_a_threshold_from_the_byte_that_reaches_it(
 def test_settings_that_lack_a_part_are_a_problem_of_the_count_alone(part: str) -> None:
     with pytest.raises(Problem, match="service settings"):
         UsageSettings.parse(json.dumps(SETTINGS | {part: {}}))
-    with pytest.raises(Problem, match="above 0"):
+    with pytest.raises(Problem, match="not above 0"):
         usage(transferBytes=0)
+    with pytest.raises(Problem, match="above 90"):
+        usage(periodDays=91)
