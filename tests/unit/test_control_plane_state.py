@@ -163,10 +163,14 @@ def test_a_recovered_vault_keeps_its_old_firewall_until_an_update_sends_another(
         return found[2]["properties"]["networkAcls"]["defaultAction"]
 
     azure.delete(id_of(VAULT))
-    opened = {"properties__networkAcls__defaultAction": "Allow"}
-    place(azure, VAULT, properties__createMode="recover", **opened)
+    place(
+        azure,
+        VAULT,
+        properties__createMode="recover",
+        properties__networkAcls__defaultAction="Allow",
+    )
     assert action() == "Deny"
-    place(azure, VAULT, update=True, **opened)
+    place(azure, VAULT, update=True, properties__networkAcls__defaultAction="Allow")
     assert action() == "Allow"
 
 
