@@ -27,7 +27,7 @@ from tests.instance.pki import Authority
 from tests.instance.world import ACCOUNT, CLOUD, STORAGE_HOST, World, free_port, token, until
 
 MIB = 2**20
-SLICE = 16 * MIB
+SLICE = 8 * MIB
 BLOCK = 64 * MIB
 BLOCKS = 16
 COLD_BLOCKS = BLOCKS // 4
@@ -262,7 +262,7 @@ def _access(world: World, kind: str) -> Generator[None]:
     without = [line for line in kept.splitlines() if "auth_request" not in line]
     names = ("verdict", "reason", "blob_version", "blob_size")
     blanks = [f'    set ${name} "";' for name in names]
-    place = without.index("    slice 16m;")
+    place = without.index("    slice 8m;")
     content.write_text("\n".join([*without[:place], *blanks, *without[place:]]))
     assert world.instance.systemctl("reload", "clouddp-nginx") == 0
     time.sleep(1)

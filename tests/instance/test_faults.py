@@ -18,7 +18,7 @@ from tests.instance.pki import Authority
 from tests.instance.test_serving import as_much_as_comes
 from tests.instance.world import PRINCIPAL, World, token, until
 
-SLICE = 16 * 2**20
+SLICE = 8 * 2**20
 CONTENT = os.urandom(3 * SLICE)
 REFUSED = Answer(403, {"error": {"code": "Forbidden"}})
 

@@ -16,7 +16,7 @@ from azure.storage.blob import BlobBlock
 
 from tests.instance.world import World, token, until
 
-SLICE = 16 * 2**20
+SLICE = 8 * 2**20
 SIZE = 2 * SLICE + 3_000_000
 CONTENT = os.urandom(SIZE)
 SEEN_SECONDS = 10
