@@ -110,7 +110,8 @@ pulumi config set --path 'access.tokenKey' --secret "$(openssl rand -base64 48)"
   as it is to be found: `distributionPoints[1].certificate.pfxFile`. A key that does not exist is
   refused, with the nearest one that does. (A wrong type of a top-level key is reported by Pulumi
   itself, one at a time.)
-- **Secrets** are never in a message. Set them with `--secret`, as above. Other values appear in
+- **Secrets** are never in a message. Set them with `--secret`, as above; what stands in the stack
+  file as plain text is warned of, where nothing beside it is encrypted. Other values appear in
   messages, but for text and lists whose whole top-level key is a secret.
 - **Paths** that are relative start at the folder of `Pulumi.yaml`.
 - **Regions.** A region that this program does not know is accepted with a warning, since Azure
