@@ -60,7 +60,8 @@ class CloudDistributionPoint(pulumi.ComponentResource):
     report: pulumi.Output[readiness.Report]
     """What the wait for Ready ended with."""
     status: pulumi.Output[str]
-    """``Ready``, ``Stopped``, ``Not checked``, or what it waits for."""
+    """``Ready``, ``Stopped``, ``Stopped by the transfer quota``, ``Not checked``, or what it
+    waits for."""
     service_fqdn: pulumi.Output[str]
     """The name that clients use."""
     service_url: pulumi.Output[str]

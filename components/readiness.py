@@ -26,11 +26,20 @@ from .status_log import READY_ID, Severity, StatusLog
 READY = "Ready"
 STOPPED = "Stopped"
 NOT_CHECKED = "Not checked"
+STOPPED_BY_QUOTA = "Stopped by the transfer quota"
+NOTHING_SERVED = (
+    "{}: no content is served, since the transfer quota is used up as far as criticalPercent and "
+    "stopAtCritical is true. It is served again when less was sent in the period, or once you "
+    "raise transferQuotaGB or criticalPercent."
+)
 # A cache is believed for so long at most: there may be several behind one address.
 LONGEST_PAUSE_FOR_A_CACHE = 60
 # Where lines stay on the screen, a wait is reported after so many seconds, and then ever so often.
 FIRST_REPORTS = (0, 60, 120, 300)
 LATER_REPORTS = 300
+# A raised quota reaches every instance within so many seconds: a service that is stopped for longer
+# is stopped on purpose. An agent's pass comes every minute or so, and another may be under way.
+STOPPED_ON_PURPOSE = 150
 
 T = TypeVar("T")
 
@@ -48,7 +57,8 @@ class Report:
     """What the wait ended with.
 
     Attributes:
-        status: `Ready`, `Stopped`, `Not checked`, or what is still waited for.
+        status: `Ready`, `Stopped`, `Stopped by the transfer quota`, `Not checked`, or what is
+            still waited for.
         problem: a sentence where it did not become ready in time, else empty.
     """
 
@@ -88,7 +98,7 @@ def wait(
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> None:
+) -> str:
     """Waits for one stage after the other.
 
     Args:
@@ -98,23 +108,33 @@ def wait(
         clock: seconds that only grow.
         sleep: waits for so many seconds.
 
+    Returns:
+        `Ready`, or `Stopped by the transfer quota` where all is right but for that.
+
     Raises:
         NotReady: the time is over.
     """
-    began = clock()
+    began, status = clock(), READY
     for stage in stages:
+        stop_is_meant = min(clock() + STOPPED_ON_PURPOSE, began + rhythm.timeout)
         while True:
             seen = stage.look()
             tell(Step(stage, seen, clock() - began))
             if seen.ok:
                 break
             again = clock() + max(rhythm.interval, min(seen.keeps, LONGEST_PAUSE_FOR_A_CACHE))
+            if seen.stopped:
+                if clock() >= stop_is_meant:
+                    status = STOPPED_BY_QUOTA
+                    break
+                again = min(again, stop_is_meant)
             while clock() < again:
                 left = began + rhythm.timeout - clock()
                 if left <= 0:
                     raise NotReady(stage, seen, rhythm)
                 sleep(min(rhythm.interval, left))
                 tell(Step(stage, seen, clock() - began))
+    return status
 
 
 def duration(seconds: float) -> str:
@@ -171,18 +191,21 @@ def wait_for(
 
         def work() -> Report:
             try:
-                wait(stages(subject, resolver=resolver, proxy=proxy), rhythm, tell)
+                status = wait(stages(subject, resolver=resolver, proxy=proxy), rhythm, tell)
             except NotReady as late:
                 if log:
                     log.late(late)
                 return Report(
                     f"Waiting to see whether {late.stage.title}", f"{subject.service}: {late}"
                 )
-            if log:
+            if log and status == READY:
                 log.ready()
-            return Report(READY)
+            return Report(status)
 
-        return await _in_thread(work)
+        report = await _in_thread(work)
+        if report.status == STOPPED_BY_QUOTA:
+            pulumi.warn(NOTHING_SERVED.format(subject.service), resource)
+        return report
 
     return pulumi.Output.from_input(subject).apply(ready)
 

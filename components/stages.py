@@ -26,6 +26,9 @@ TOKEN_SECONDS = 120
 CONNECTIONS_PER_INSTANCE = 8
 MOST_CONNECTIONS_AT_ONCE = 8
 LONGEST_QUOTE = 120
+# What an instance says when it refuses content on purpose (`instance/nginx/gate.js`).
+QUOTA_USED_UP = "the transfer quota of this service is used up"
+_REASON = "x-clouddp-reason"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +65,14 @@ class Seen:
         seen: what is there, in words that go on after "seen: ".
         expected: what should be.
         keeps: seconds for which a cache goes on giving this answer; 0 if it may change any time.
+        stopped: whether the service refuses on purpose, since its transfer quota is used up.
     """
 
     ok: bool
     seen: str
     expected: str
     keeps: int = 0
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,10 @@ def _way_in(subject: Subject, endpoint: Endpoint) -> Seen:
     path = "/clouddp-" + hashlib.sha256(subject.fqdn.encode()).hexdigest()[:20]
     there = visit(endpoint, path, method="HEAD", headers=_authorization(subject, path))
     return Seen(
-        there.status in (200, 404), _answer(there), "404 for a download that does not exist"
+        there.status in (200, 404),
+        _answer(there),
+        "404 for a download that does not exist",
+        stopped=_stopped(there),
     )
 
 
@@ -248,7 +256,7 @@ def _sample(subject: Subject, endpoint: Endpoint) -> Seen:
     length = there.headers.get("content-length", "")
     if there.status != 200 or not length.isdigit():
         without = "" if length or there.error else " without Content-Length"
-        return Seen(False, _answer(there) + without, expected)
+        return Seen(False, _answer(there) + without, expected, stopped=_stopped(there))
     size = int(length)
     middle = size // 2
     for first, last in ((0, 0), (middle, min(middle + 1, size - 1))) if size else ():
@@ -279,10 +287,15 @@ def _words(failed: LookupFailed) -> str:
     return str(failed).rstrip(".")
 
 
+def _stopped(there: Visit) -> bool:
+    return there.status == 503 and there.headers.get(_REASON) == QUOTA_USED_UP
+
+
 def _answer(there: Visit) -> str:
     if there.error:
         return there.error
-    text = re.sub(r"\s+", " ", there.body.decode(errors="replace")).strip()
+    said = there.headers.get(_REASON) or there.body.decode(errors="replace")
+    text = re.sub(r"\s+", " ", said).strip()
     quote = "".join(c for c in text if c.isprintable())[:LONGEST_QUOTE]
     return f"{there.status}" + (f' ("{quote}")' if quote and there.status >= 400 else "")
 

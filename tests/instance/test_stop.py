@@ -8,11 +8,14 @@ from collections.abc import Generator
 import httpx
 import pytest
 
+from components.dns import Resolver
+from components.proxy import Proxy
+from components.stages import Subject, stages
 from sandbox.dataplane.server import Answer
 from sandbox.dataplane.tokens import TokenIssuer
 from tests.instance.azure_monitor import INGESTION, MANAGER, AzureMonitor
 from tests.instance.counting import SETTINGS
-from tests.instance.world import PRINCIPAL, World, until
+from tests.instance.world import FQDN, PRINCIPAL, TOKEN_KEY, World, until
 
 CONTENT = b"c" * 300_000
 QUOTA = 10**9
@@ -90,6 +93,31 @@ def test_content_stops_at_the_critical_threshold_and_comes_back_with_a_higher_qu
     assert counted.until_status(200).content == CONTENT
     until("a row says so", lambda: not azure.rows[-1]["Stopped"])
     world.wait_for_message("Content is served again")
+
+
+@pytest.mark.parametrize("sample", ["", "/a.bin"])
+def test_up_and_the_connection_check_see_that_the_quota_keeps_content_back(
+    counted: Counted, sample: str
+) -> None:
+    subject = Subject(
+        service="dp",
+        fqdn=FQDN,
+        site_fqdn=FQDN,
+        virtual_ip="127.0.0.1",
+        port=counted.world.port,
+        token_key=TOKEN_KEY,
+        sample=sample,
+    )
+    looks = {each.name: each.look for each in stages(subject, resolver=Resolver(), proxy=Proxy())}
+    open_way = looks["download"]()
+    assert (open_way.ok, open_way.stopped) == (True, False)
+    counted.azure.send(CRITICAL, time.time())
+    counted.until_status(503)
+    # What an instance has just allowed holds for some seconds.
+    closed = until("it is closed", lambda: (seen := looks["download"]()).stopped and seen)
+    assert not closed.ok
+    assert closed.seen == '503 ("the transfer quota of this service is used up")'
+    assert looks["service"]().ok
 
 
 def test_content_comes_back_when_use_falls(counted: Counted) -> None:

@@ -18,6 +18,7 @@ from components import readiness
 from components.dns import Resolver
 from components.proxy import Proxy
 from components.readiness import (
+    STOPPED_ON_PURPOSE,
     Journal,
     NotReady,
     Progress,
@@ -123,6 +124,29 @@ def test_a_cache_is_not_asked_before_it_forgets_but_for_a_minute_at_most() -> No
         sleep=time.sleep,
     )
     assert looks == [0, 40, 100, 160]
+
+
+STOP = Seen(False, "503", "404", stopped=True)
+
+
+def test_a_service_that_its_quota_stopped_is_not_waited_for_longer_than_a_raise_takes() -> None:
+    seconds, steps = waited([stage("one", itertools.repeat(STOP)), stage("two", [YES])])
+    assert seconds == STOPPED_ON_PURPOSE
+    assert [step.stage.name for step in steps][-1] == "two"
+
+
+def test_a_service_that_comes_back_after_a_raise_is_ready() -> None:
+    time = Time()
+    looks = [stage("one", [no(), STOP, STOP, YES])]
+    assert wait(looks, RHYTHM, lambda _: None, clock=time.clock, sleep=time.sleep) == "Ready"
+    assert time.now == 30
+
+
+def test_a_service_that_its_quota_stopped_is_no_failure_when_the_time_is_over() -> None:
+    time = Time()
+    looks = [stage("one", itertools.repeat(STOP))]
+    status = wait(looks, Rhythm(25, 10), lambda _: None, clock=time.clock, sleep=time.sleep)
+    assert (status, time.now) == ("Stopped by the transfer quota", 25)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +310,19 @@ def test_a_program_waits_until_it_is_ready(looks: list[Subject], tmp_path: Path)
     assert looks == [SUBJECT]
     assert "dp1: OK, one is right (something)" in recorder.messages
     assert "9409" in log.read_text()
+
+
+def test_a_program_says_that_the_quota_keeps_content_back_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        readiness, "stages", lambda *_, **__: [stage("one", itertools.repeat(STOP))]
+    )
+    log = tmp_path / "status.log"
+    recorder = run(program(status_log=log))
+    assert recorder.component_outputs["dp1"] == {"status": "Stopped by the transfer quota"}
+    assert any("raise transferQuotaGB or criticalPercent" in said for said in recorder.messages)
+    assert "9409" not in log.read_text()
 
 
 def test_a_preview_looks_at_nothing(looks: list[Subject]) -> None:
