@@ -193,9 +193,7 @@ def verify(folder: Path, point: Point, *, nameserver: str, authority: Path) -> s
         url = f"{base}/{quote(DOWNLOADED)}"
         total, size = hashlib.sha256(), 0
         try:
-            with session.get(url, headers=token, stream=True, timeout=ANSWER_SECONDS) as reply:
-                if reply.status_code != requests.codes.ok:
-                    raise Problem(f"{url} answers {reply.status_code}: {reply.text.strip()}")
+            with _content(session, url, token) as reply:
                 for chunk in reply.iter_content(CHUNK):
                     total.update(chunk)
                     size += len(chunk)
@@ -269,6 +267,20 @@ def _wait_until_ready(session: requests.Session, base: str) -> None:
             seen = str(error)
         if time.monotonic() > end:
             raise Problem(f"{base}/readyz is not ready after {READY_SECONDS:g} seconds: {seen}.")
+        time.sleep(MOMENT)
+
+
+def _content(session: requests.Session, url: str, token: Mapping[str, str]) -> requests.Response:
+    """What an instance answers that is not, for a moment more, stopped by a quota raised since."""
+    end = time.monotonic() + READY_SECONDS
+    while True:
+        reply = session.get(url, headers=token, stream=True, timeout=ANSWER_SECONDS)
+        if reply.status_code == requests.codes.ok:
+            return reply
+        with reply:
+            stopped = reply.status_code == requests.codes.service_unavailable
+            if not stopped or time.monotonic() > end:
+                raise Problem(f"{url} answers {reply.status_code}: {reply.text.strip()}")
         time.sleep(MOMENT)
 
 

@@ -361,7 +361,7 @@ CLOUDS: Mapping[str, Mapping[str, str]] = {"public": {"vm": "cloudapp.azure.com"
 # Microsoft Learn reliability/regions-list: regions with availability zones, and those without.
 _ZONED = """
 australiaeast austriaeast belgiumcentral brazilsouth canadacentral centralindia centralus
-chilecentral eastasia eastus eastus2 francecentral germanywestcentral indonesiacentral
+chilecentral denmarkeast eastasia eastus eastus2 francecentral germanywestcentral indonesiacentral
 israelcentral italynorth japaneast japanwest koreacentral malaysiawest mexicocentral
 newzealandnorth northeurope norwayeast polandcentral qatarcentral southafricanorth
 southcentralus southeastasia spaincentral swedencentral switzerlandnorth uaenorth uksouth
@@ -370,7 +370,7 @@ westeurope westus2 westus3 usgovvirginia chinanorth3
 _UNZONED = """
 australiacentral australiacentral2 australiasoutheast brazilsoutheast canadaeast francesouth
 germanynorth jioindiacentral jioindiawest koreasouth northcentralus norwaywest southafricawest
-southindia switzerlandwest uaecentral ukwest westcentralus westindia westus usgovarizona
+southindia swedensouth switzerlandwest uaecentral ukwest westcentralus westindia westus usgovarizona
 usgovtexas usdodcentral usdodeast chinaeast chinaeast2 chinaeast3 chinanorth chinanorth2
 """
 ZONED = frozenset(_ZONED.split())

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from components.regions import REGIONS
 from sandbox.provider.cloud import Cloud, Refusal
-from sandbox.provider.rules import RULES
+from sandbox.provider.rules import RULES, UNZONED, ZONED
 
 from .landscape import (
     ASSIGNMENT,
@@ -666,3 +667,9 @@ def test_a_pool_in_use_is_named_in_the_refusal(azure: Cloud) -> None:
     with pytest.raises(Refusal, match="child resources pool are in use"):
         azure.delete(BALANCER)
     assert azure.exists(POOL["id"])
+
+
+def test_azure_has_the_regions_and_zones_that_the_settings_know() -> None:
+    known = {region: zones for cloud in REGIONS.values() for region, zones in cloud.items()}
+    assert {region for region, zones in known.items() if zones} == ZONED
+    assert {region for region, zones in known.items() if not zones} == UNZONED
