@@ -28,7 +28,7 @@ STOPPED = "Stopped"
 NOT_CHECKED = "Not checked"
 STOPPED_BY_QUOTA = "Stopped by the transfer quota"
 NOTHING_SERVED = (
-    "{}: no content is served, since the transfer quota is used up as far as criticalPercent and "
+    "{}: no content is served, since the transfer quota is used up to criticalPercent, and "
     "stopAtCritical is true. It is served again when less was sent in the period, or once you "
     "raise transferQuotaGB or criticalPercent."
 )

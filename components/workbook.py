@@ -101,15 +101,16 @@ def serialized(
                 picture,
                 "requests-by-day",
                 "Requests by day",
-                "FromCache = sum(CacheHits), FromStorage = sum(Requests) - sum(CacheHits)",
+                "FromCache = sum(CacheHits), FromStorage = sum(Requests - CacheHits - Refused), "
+                "Refused = sum(Refused)",
                 "barchart",
             ),
             _by_day(
                 picture,
                 "cache-hit-share",
                 "Answered from the cache (%)",
-                "CacheHits = iff(sum(Requests) == 0, real(null), "
-                "100.0 * sum(CacheHits) / sum(Requests))",
+                "CacheHits = iff(sum(Requests - Refused) == 0, real(null), "
+                "100.0 * sum(CacheHits) / sum(Requests - Refused))",
                 "linechart",
             ),
             _metrics(
@@ -164,6 +165,7 @@ def _tiles(picture: Picture) -> dict[str, Any]:
         "case(isnull(Percent), 'unknown', Percent >= CriticalPercent, 'critical', "
         "Percent >= WarningPercent, 'warning', 'good')"
     )
+    value = "iff(isnull(Percent), 'unknown', strcat(round(Percent, 1), ' %'))"
     query = f"""
 let Newest = {picture.table} | summarize arg_max(TimeGenerated, *);
 let Recent = {picture.table} | where TimeGenerated > ago(30m);
@@ -171,13 +173,15 @@ let Living = toscalar(Recent | summarize dcount(Instance));
 union
 (Newest
 | extend Percent = TransferPercent
-| project Order = 1, Tile = 'Transfer used', Value = strcat(round(Percent, 1), ' %'),
-    Detail = strcat(round({_gb("BytesSent")}, 1), ' of ', {_gb("TransferQuota")}, ' GB'),
+| project Order = 1, Tile = 'Transfer used', Value = {value},
+    Detail = strcat(coalesce(tostring(round({_gb("BytesSent")}, 1)), '?'), ' of ',
+        {_gb("TransferQuota")}, ' GB'),
     Level = {level}),
 (Newest
 | extend Percent = StoragePercent
-| project Order = 2, Tile = 'Storage used', Value = strcat(round(Percent, 1), ' %'),
-    Detail = strcat(round({_gb("BytesStored")}, 1), ' of ', {_gb("StorageQuota")}, ' GB'),
+| project Order = 2, Tile = 'Storage used', Value = {value},
+    Detail = strcat(coalesce(tostring(round({_gb("BytesStored")}, 1)), '?'), ' of ',
+        {_gb("StorageQuota")}, ' GB'),
     Level = {level}),
 (Newest
 | project Order = 3, Tile = 'Certificate', Value = strcat(CertificateDaysLeft, ' days left'),

@@ -75,6 +75,7 @@ def row(
         "CertificateThumbprint": certificate.thumbprint,
         "Requests": counts.requests,
         "CacheHits": counts.hits,
+        "Refused": counts.refused,
         "BytesServed": counts.bytes,
         "Stopped": stopped,
         "TopContent": [asdict(content) for content in counts.top()],

@@ -42,19 +42,21 @@ class Counts:
 
     requests: int = 0
     hits: int = 0
+    refused: int = 0
     bytes: int = 0
     content: dict[str, Content] = field(default_factory=dict)
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Counts one line of the log."""
         size, path = int(entry["bytes"]), str(entry["path"])
-        status, cache = int(entry["status"]), entry["cache"]
+        status, hit = int(entry["status"]), entry["cache"] == "HIT"
         self.requests += 1
-        self.hits += cache == "HIT"
         self.bytes += size
         if status >= REFUSED:
+            self.refused += 1
             # Whatever names strangers may think of.
             return
+        self.hits += hit
         content = self.content.setdefault(path, Content(path))
         content.requests += 1
         content.bytes += size

@@ -104,13 +104,16 @@ def _requests(shown: Range, rows: Sequence[Row]) -> tuple[str, str]:
     """How many there were, and the share of the cache."""
     requests = shown.sums(rows, time_of, lambda row: row.get("Requests") or 0)
     hits = shown.sums(rows, time_of, lambda row: row.get("CacheHits") or 0)
-    misses = [(at, count - hits[at]) for at, count in requests.items()]
+    refused = shown.sums(rows, time_of, lambda row: row.get("Refused") or 0)
+    answered = {at: count - refused[at] for at, count in requests.items()}
+    misses = {at: count - hits[at] for at, count in answered.items()}
     share = [
-        (at + shown.step / 2, 100 * hits[at] / count) for at, count in requests.items() if count
+        (at + shown.step / 2, 100 * hits[at] / count) for at, count in answered.items() if count
     ]
     bars = [
         Series("From the cache", "teal", _scaled(hits, 1)),
-        Series("From storage", "amber", misses),
+        Series("From storage", "amber", _scaled(misses, 1)),
+        Series("Refused", "grey", _scaled(refused, 1)),
     ]
     line = [Series("Cache hits", "teal", share)]
     return (

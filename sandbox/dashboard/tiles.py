@@ -67,7 +67,8 @@ def tiles(figures: Figures) -> list[Tile]:
 def _quota(title: str, newest: Row, used: str, quota: str, percent: str) -> Tile:
     share = newest.get(percent)
     if share is None:
-        return Tile(title, "unknown", "no instance has posted yet", "unknown")
+        detail = "not measured yet" if newest else "no instance has posted yet"
+        return Tile(title, "unknown", detail, "unknown")
     level = "good"
     for name in ("warning", "critical"):
         if share >= newest[f"{name.capitalize()}Percent"]:

@@ -64,8 +64,8 @@ class Notices:
             try:
                 status = self._client.post(url, json=change.payload).status_code
             except httpx.HTTPError as error:
-                # Its message may hold the URL, which may be secret.
-                outcome = f"not delivered: {type(error).__name__}"
+                # The URL may be secret.
+                outcome = f"not delivered: {str(error).replace(url, 'the URL')}"
             else:
                 outcome = f"status {status}"
                 if status not in AGAIN:

@@ -123,6 +123,7 @@ def test_a_row_says_what_is_known(
         "CertificateThumbprint": thumbprint(issued),
         "Requests": 3,
         "CacheHits": 2,
+        "Refused": 0,
         "BytesServed": 115,
         "Stopped": False,
         "TopContent": [
@@ -256,9 +257,10 @@ def test_a_refused_token_is_asked_for_anew_to_post(
 
 
 def test_refused_requests_count_and_name_no_content(agent: Agent, issued: Issued, log: Log) -> None:
-    log.write(line("/a"), line("/guess", 20, status=404, cache=""))
+    log.write(line("/a"), line("/guess", 20, status=404, cache=""), line("/a", 30, status=416))
     row = posted(agent, issued)
-    assert counts(row) == (2, 1, 120)
+    assert counts(row) == (3, 1, 150)
+    assert row["Refused"] == 2
     assert [each["path"] for each in row["TopContent"]] == ["/a"]
 
 

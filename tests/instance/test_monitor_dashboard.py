@@ -36,6 +36,7 @@ def row(at: float = NOW - 60, **changes: Any) -> dict[str, Any]:
         "CertificateThumbprint": "44730470A9D56FD6A149D78F687E94DD9E99191B",
         "Requests": 10,
         "CacheHits": 8,
+        "Refused": 1,
         "BytesServed": 300_000_000,
         "Stopped": False,
         "TopContent": [{"path": "/a<b>.bin", "requests": 10, "bytes": 300_000_000}],

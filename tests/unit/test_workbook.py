@@ -164,7 +164,7 @@ def test_the_tiles_show_the_newest_row_whatever_the_charts_show() -> None:
 
 
 def test_the_shares_of_a_day_without_requests_are_not_a_division_by_zero() -> None:
-    assert "iff(sum(Requests) == 0, real(null)," in queries()["cache-hit-share"]
+    assert "iff(sum(Requests - Refused) == 0, real(null)," in queries()["cache-hit-share"]
 
 
 def test_metrics_are_those_of_the_balancer_and_of_the_account() -> None:
