@@ -61,15 +61,18 @@ class Program:
 
     def run(self, *arguments: str) -> str:
         """Runs a `pulumi` command on the stack, and returns what it prints."""
-        return subprocess.run(
+        done = subprocess.run(
             self._command(*arguments),
             cwd=self.sandbox.root,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            check=True,
-        ).stdout
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(f"`pulumi {arguments[0]}` failed: {done.stdout}")
+        return done.stdout
 
     def preview(self) -> Cost:
         """Measures a preview."""

@@ -12,6 +12,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -26,11 +27,15 @@ from sandbox.dataplane.tokens import TokenIssuer
 from tests.instance.pki import Authority
 from tests.instance.world import ACCOUNT, CLOUD, STORAGE_HOST, World, free_port, token, until
 
+BLOBS = ".blob.core.windows.net"
 MIB = 2**20
+# About what one connection to Azure's storage gives.
+FAR = 100 * 10**6
 SLICE = 8 * MIB
 BLOCK = 64 * MIB
 BLOCKS = 16
 COLD_BLOCKS = BLOCKS // 4
+FAR_BLOCKS = 2
 COLD = COLD_BLOCKS * BLOCK
 CONTENT = os.urandom(MIB) * (BLOCK // MIB)
 ROUNDS = 5
@@ -96,15 +101,26 @@ class Line:
 
 def main() -> None:
     """Measure everything once and print it."""
-    with tempfile.TemporaryDirectory(prefix="clouddp-") as name, _world(Path(name)) as world:
-        lines = [*_big_file(world, Path(name)), *_first_bytes(world), *_ranges(world, Path(name))]
+    with tempfile.TemporaryDirectory(prefix="clouddp-") as name:
+        folder = Path(name)
+        with _world(folder / "near") as world:
+            lines = [*_big_file(world, folder), *_first_bytes(world), *_ranges(world, folder)]
+        with _world(folder / "far", pace=FAR) as world:
+            lines += _far(world)
     width = max(len(line.title) for line in lines)
     for line in lines:
         print(f"{line.title:<{width}}  {line.figure:>28}  {line.ratio}")
 
 
 @contextlib.contextmanager
-def _world(folder: Path) -> Generator[World]:
+def _world(folder: Path, *, pace: int = 0) -> Generator[World]:
+    """An instance, and storage; at a pace in bytes a second for each connection, or right beside.
+
+    Args:
+        folder: Where everything may lie.
+        pace: What each connection to storage gives; 0 for all that it can.
+    """
+    folder.mkdir()
     authority, issuer = Authority("Authority of the bench"), TokenIssuer()
     certificate, key = authority.issue("*.blob.core.windows.net", "localhost").files(
         folder / "storage", "server"
@@ -118,8 +134,9 @@ def _world(folder: Path) -> Generator[World]:
     )
     storage.start([ACCOUNT])
     world = World(folder, authority, storage, issuer)
-    # Straight to storage: the relay of the tests would be measured too.
-    world.connect[".blob.core.windows.net"] = storage.address
+    world.relay.pace = pace
+    # Straight to storage: the relay would be measured too.
+    world.connect[BLOBS] = world.relay.address if pace else storage.address
     world.start_servers()
     try:
         world.get_ready()
@@ -160,12 +177,14 @@ def _big_file(world: World, folder: Path) -> Iterable[Line]:
             )
             cold = f"cold-{number}.bin"
             _publish_big(world, cold, COLD_BLOCKS)
+            _have_memory(6 * COLD)
             readings["cold"].append(
                 _reading(
                     nginx, lambda to=f"{url}/{cold}": _download(world, to, world.port), size=COLD
                 )
             )
             for kind, kept in (("storage", Path(os.devnull)), ("kept", folder / cold)):
+                _have_memory(6 * COLD)
                 readings[kind].append(
                     _reading(
                         nginx,
@@ -198,6 +217,28 @@ def _big_file(world: World, folder: Path) -> Iterable[Line]:
         f"{speed['cold'] / speed['kept']:.2f} of written",
     )
     yield Line("memory of nginx grew over all downloads by", f"{grown / MIB:.1f} MiB")
+
+
+def _far(world: World) -> Iterable[Line]:
+    service, storage = [], []
+    for number in range(ROUNDS):
+        name = f"far-{number}.bin"
+        _publish_big(world, name, FAR_BLOCKS)
+        url = f"https://{world.fqdn}:{world.port}/{name}"
+        for speeds, download in (
+            (service, lambda to=url: _download(world, to, world.port)),
+            (storage, lambda name=name: _read_ranges(world, name, Path(os.devnull), FAR_BLOCKS)),
+        ):
+            begun = time.monotonic()
+            download()
+            speeds.append(FAR_BLOCKS * BLOCK / 10**6 / (time.monotonic() - begun))
+    direct, through = statistics.median(storage), statistics.median(service)
+    yield Line(f"{FAR // 10**6} MB/s a connection: storage directly", f"{direct:.0f} MB/s")
+    yield Line(
+        f"{FAR // 10**6} MB/s a connection: the service, cold",
+        f"{through:.0f} MB/s",
+        f"{through / direct:.2f} of storage",
+    )
 
 
 def _first_bytes(world: World) -> Iterable[Line]:
@@ -324,20 +365,21 @@ def _storage_words(world: World) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {access}", "x-ms-version": "2021-12-02"}
 
 
-def _read_ranges(world: World, name: str, kept: Path) -> None:
+def _read_ranges(world: World, name: str, kept: Path, blocks: int = COLD_BLOCKS) -> None:
     """Read a cold blob from storage in the ranges of the service, one after another.
 
     Args:
         world: What storage belongs to.
         name: The blob.
         kept: Where its ranges are written, a file each, or the null device.
+        blocks: How many it has.
     """
-    words = ["--connect-to", f"{STORAGE_HOST}:443:{world.storage.address}"]
+    words = ["--connect-to", f"{STORAGE_HOST}:443:{world.connect[BLOBS]}"]
     for header, value in _storage_words(world).items():
         words += ["-H", f"{header}: {value}"]
     url = f"https://{STORAGE_HOST}/{world.container}/{name}"
     command: list[str] = []
-    for first in range(0, COLD, SLICE):
+    for first in range(0, blocks * BLOCK, SLICE):
         file = str(kept) if kept.is_char_device() else f"{kept}.{first}"
         one = [*words, "-o", file, "-r", f"{first}-{first + SLICE - 1}", url]
         command += [*(["--next", "--cacert", str(world.ca), "--http1.1"] if command else []), *one]
@@ -383,6 +425,16 @@ def _wrk(world: World, script: Path) -> float:
     assert "Non-2xx" not in done.stdout, done.stdout
     line = next(line for line in done.stdout.splitlines() if line.startswith("Requests/sec:"))
     return float(line.split()[1])
+
+
+def _have_memory(size: int) -> None:
+    """Use so many bytes of memory and free them, so that a file that is written finds them there.
+
+    A virtual machine gets memory that it never used, or gave back, page by page when it is first
+    touched, which may take longer than all that is measured here.
+    """
+    touch = f"memory = bytearray({size})\nfor page in range(0, {size}, 4096): memory[page] = 1"
+    subprocess.run([sys.executable, "-c", touch], check=True)
 
 
 def _processes(master: int) -> list[Path]:

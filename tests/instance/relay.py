@@ -7,6 +7,9 @@ import socket
 import threading
 import time
 
+# Not in Python's own list of options.
+SO_MAX_PACING_RATE = 47
+
 
 class Relay:
     """Passes connections on to another address.
@@ -15,6 +18,7 @@ class Relay:
         refuse: End each new connection at once, as a server that is down does.
         hold: Take connections and pass nothing on, as one that hangs does.
         delay: Seconds before anything that comes back is passed on.
+        pace: Bytes a second for what comes back on each connection, 0 for no limit.
         connections: How many came.
     """
 
@@ -27,6 +31,7 @@ class Relay:
         self.refuse = False
         self.hold = False
         self.delay = 0.0
+        self.pace = 0
         self.connections = 0
 
     @property
@@ -57,6 +62,8 @@ class Relay:
                 if self.refuse:
                     client.close()
                     continue
+                if self.pace:
+                    client.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, self.pace)
                 self._open.append(client)
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
