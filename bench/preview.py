@@ -179,8 +179,9 @@ def _write_ours(program: Program, count: int) -> list[dict[str, object]]:
     preview = json.loads(program.run("preview", "--json"))
     program.run("up", "--yes", "--skip-preview")
     state = json.loads(program.run("stack", "export", "--show-secrets"))
-    program.run("destroy", "--yes", "--skip-preview")
-    program.sandbox.forget_deleted()
+    # Quicker than a destroy, for which the engine writes the whole state once for each resource.
+    shutil.rmtree(program.sandbox.state)
+    program.sandbox.prepare()
     return plain.resources(preview, state)
 
 
