@@ -91,7 +91,11 @@ class Sandbox:
         foreign = sorted(key for key in os.environ if key.startswith(FOREIGN))
         lines = [f"unset {key}" for key in foreign if key not in self.variables()]
         lines += [f"export {key}={shlex.quote(word)}" for key, word in self.variables().items()]
-        lines.append(f'export PATH={shlex.quote(str(self.engine))}{os.pathsep}"$PATH"')
+        # `python` is the one that has what the program needs.
+        places = os.pathsep.join(
+            shlex.quote(str(each)) for each in (self.engine, self.python.parent)
+        )
+        lines.append(f'export PATH={places}{os.pathsep}"$PATH"')
         return "\n".join(lines)
 
     def offer(self, variables: Mapping[str, str]) -> None:

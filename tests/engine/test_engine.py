@@ -184,7 +184,10 @@ def test_a_provider_on_the_path_is_never_used(tiny: SandboxedProgram, tmp_path: 
 
 def test_the_printed_exports_lead_plain_commands_to_the_sandbox(tiny: SandboxedProgram) -> None:
     tiny.up()
-    line = f"{tiny.sandbox.exports()}\npulumi stack output root --stack dev"
+    line = (
+        f"{tiny.sandbox.exports()}\npulumi stack output root --stack dev\n"
+        "python -c 'import dns, pulumi_azure_native'"
+    )
     done = subprocess.run(
         ["/bin/sh", "-euc", line],
         cwd=tiny.root,
