@@ -29,7 +29,7 @@ from tests.instance.world import ACCOUNT, CLOUD, STORAGE_HOST, World, free_port,
 
 BLOBS = ".blob.core.windows.net"
 MIB = 2**20
-# About what one connection to Azure's storage gives.
+# Less than the machine can take; what one connection to Azure's storage gives is not known here.
 FAR = 100 * 10**6
 SLICE = 8 * MIB
 BLOCK = 64 * MIB
