@@ -160,7 +160,7 @@ def _big_file(world: World, folder: Path) -> Iterable[Line]:
         for _ in range(BLOCKS):
             file.write(CONTENT)
     _publish_big(world, "big.bin")
-    nginx = int((world.instance.folder / "run/systemctl/clouddp-nginx.main").read_text())
+    nginx = _nginx(world)
     with _plain_nginx(world, folder) as (port, plain):
         url = f"https://{world.fqdn}:{world.port}"
         _download(world, f"{url}/big.bin", world.port)
@@ -177,14 +177,14 @@ def _big_file(world: World, folder: Path) -> Iterable[Line]:
             )
             cold = f"cold-{number}.bin"
             _publish_big(world, cold, COLD_BLOCKS)
-            _have_memory(6 * COLD)
+            _have_memory()
             readings["cold"].append(
                 _reading(
                     nginx, lambda to=f"{url}/{cold}": _download(world, to, world.port), size=COLD
                 )
             )
             for kind, kept in (("storage", Path(os.devnull)), ("kept", folder / cold)):
-                _have_memory(6 * COLD)
+                _have_memory()
                 readings[kind].append(
                     _reading(
                         nginx,
@@ -221,6 +221,7 @@ def _big_file(world: World, folder: Path) -> Iterable[Line]:
 
 def _far(world: World) -> Iterable[Line]:
     service, storage = [], []
+    nginx = _nginx(world)
     for number in range(ROUNDS):
         name = f"far-{number}.bin"
         _publish_big(world, name, FAR_BLOCKS)
@@ -229,9 +230,8 @@ def _far(world: World) -> Iterable[Line]:
             (service, lambda to=url: _download(world, to, world.port)),
             (storage, lambda name=name: _read_ranges(world, name, Path(os.devnull), FAR_BLOCKS)),
         ):
-            begun = time.monotonic()
-            download()
-            speeds.append(FAR_BLOCKS * BLOCK / 10**6 / (time.monotonic() - begun))
+            reading = _reading(nginx, download, size=FAR_BLOCKS * BLOCK)
+            speeds.append(reading.megabytes_per_second)
     direct, through = statistics.median(storage), statistics.median(service)
     yield Line(f"{FAR // 10**6} MB/s a connection: storage directly", f"{direct:.0f} MB/s")
     yield Line(
@@ -262,7 +262,7 @@ def _ranges(world: World, folder: Path) -> Iterable[Line]:
     _publish_big(world, "ranges.bin", 1)
     url = f"https://{world.fqdn}:{world.port}/ranges.bin"
     _download(world, url, world.port)
-    nginx = int((world.instance.folder / "run/systemctl/clouddp-nginx.main").read_text())
+    nginx = _nginx(world)
     figures: dict[str, list[float]] = {"no check": [], "anonymous": [], "token": []}
     cost: dict[str, list[float]] = {kind: [] for kind in figures}
     for _ in range(ROUNDS):
@@ -427,14 +427,20 @@ def _wrk(world: World, script: Path) -> float:
     return float(line.split()[1])
 
 
-def _have_memory(size: int) -> None:
-    """Use so many bytes of memory and free them, so that a file that is written finds them there.
+def _have_memory() -> None:
+    """Use memory and free it, so that a file that is written finds it there.
 
     A virtual machine gets memory that it never used, or gave back, page by page when it is first
     touched, which may take longer than all that is measured here.
     """
+    size = 6 * COLD
     touch = f"memory = bytearray({size})\nfor page in range(0, {size}, 4096): memory[page] = 1"
     subprocess.run([sys.executable, "-c", touch], check=True)
+
+
+def _nginx(world: World) -> int:
+    """Process id of the instance's nginx."""
+    return int((world.instance.folder / "run/systemctl/clouddp-nginx.main").read_text())
 
 
 def _processes(master: int) -> list[Path]:

@@ -159,30 +159,32 @@ def _heading(picture: Picture) -> str:
     return f"## {picture.fqdn}{about}{stopped}\n\nAll is well when every tile is green."
 
 
-def _tiles(picture: Picture) -> dict[str, Any]:
-    """One tile for each thing that may go wrong, with a colour that says whether it did."""
+def _quota_tile(order: int, quota: str, used: str) -> str:
+    """The part of the tiles' query that holds the newest row against one quota."""
     level = (
         "case(isnull(Percent), 'unknown', Percent >= CriticalPercent, 'critical', "
         "Percent >= WarningPercent, 'warning', 'good')"
     )
-    value = "iff(isnull(Percent), 'unknown', strcat(round(Percent, 1), ' %'))"
+    return f"""
+(Newest
+| extend Percent = {quota}Percent
+| project Order = {order}, Tile = '{quota} used', \
+Value = iff(isnull(Percent), 'unknown', strcat(round(Percent, 1), ' %')),
+    Detail = strcat(coalesce(tostring(round({_gb(used)}, 1)), '?'), ' of ',
+        {_gb(quota + "Quota")}, ' GB'),
+    Level = {level})
+""".strip()
+
+
+def _tiles(picture: Picture) -> dict[str, Any]:
+    """One tile for each thing that may go wrong, with a colour that says whether it did."""
     query = f"""
 let Newest = {picture.table} | summarize arg_max(TimeGenerated, *);
 let Recent = {picture.table} | where TimeGenerated > ago(30m);
 let Living = toscalar(Recent | summarize dcount(Instance));
 union
-(Newest
-| extend Percent = TransferPercent
-| project Order = 1, Tile = 'Transfer used', Value = {value},
-    Detail = strcat(coalesce(tostring(round({_gb("BytesSent")}, 1)), '?'), ' of ',
-        {_gb("TransferQuota")}, ' GB'),
-    Level = {level}),
-(Newest
-| extend Percent = StoragePercent
-| project Order = 2, Tile = 'Storage used', Value = {value},
-    Detail = strcat(coalesce(tostring(round({_gb("BytesStored")}, 1)), '?'), ' of ',
-        {_gb("StorageQuota")}, ' GB'),
-    Level = {level}),
+{_quota_tile(1, "Transfer", "BytesSent")},
+{_quota_tile(2, "Storage", "BytesStored")},
 (Newest
 | project Order = 3, Tile = 'Certificate', Value = strcat(CertificateDaysLeft, ' days left'),
     Detail = CertificateThumbprint,
