@@ -281,6 +281,8 @@ class CloudDistributionPoint(pulumi.ComponentResource):
                 ),
                 token_key=access.token_key.get_secret_value() if access.token_key else "",
                 anonymous=access.anonymous,
+                sample=args.readiness_path or "",
+                sample_may_be_missing=True,
             )
 
         there = pulumi.Output.all(

@@ -176,7 +176,7 @@ def _completed(subject: Subject, options: argparse.Namespace) -> Subject:
         instances=options.instances,
         token_key=os.environ.get(TOKEN_KEY_VARIABLE, ""),
         anonymous=bool(options.path),
-        sample=options.path,
+        sample=options.path.removeprefix("/"),
     )
 
 
@@ -199,7 +199,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--instances", type=int, default=1, help="number of instances to meet (default: 1)"
     )
-    parser.add_argument("--path", default="", help="path of something to download")
+    parser.add_argument(
+        "--path", default="", help="path of content to download, as in the container"
+    )
     parser.add_argument(
         "--nameserver",
         action="append",

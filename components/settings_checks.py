@@ -189,6 +189,17 @@ def _waiting(at: Resolution) -> None:
         )
 
 
+@_check("readinessPath", "access")
+def _readiness_path(at: Resolution) -> None:
+    access = at.entry.keys.access
+    if at.entry.keys.readiness_path and not (access.token_key or access.anonymous):
+        at.entry.refuse(
+            "readinessPath",
+            "needs a way in that this program has too, and a client certificate is none: set "
+            "access.tokenKey or access.anonymous: true, or remove it",
+        )
+
+
 @_check("resourceGroup", "useExistingResourceGroup")
 def _resource_group(at: Resolution) -> None:
     if at.entry.keys.use_existing_resource_group and not at.entry.keys.resource_group:

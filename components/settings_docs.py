@@ -82,6 +82,7 @@ SECTIONS = {
         "proxy",
         "readinessTimeoutMinutes",
         "readinessIntervalSeconds",
+        "readinessPath",
         "statusLogFile",
     ),
     "Everything": ("tags",),

@@ -475,6 +475,13 @@ class DistributionPointKeys(_Settings):
     readiness_interval_seconds: Annotated[int, _whole(1, 600, "seconds")] = setting(
         10, "Time between two checks while waiting, in seconds."
     )
+    readiness_path: Annotated[str, AfterValidator(values.blob_name)] | None = setting(
+        None,
+        "Path of content of which `up` downloads a part as BITS does, once it is published.",
+        rule="its name in the container, not percent-encoded, such as `packages/client.msi`; needs "
+        "`access.tokenKey` or `access.anonymous`",
+        shown_default="none",
+    )
     status_log_file: Annotated[str, AfterValidator(values.path)] | None = setting(
         None,
         "File that the stages of readiness are logged to.",

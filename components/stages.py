@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 from . import served_chain
 from .dns import LookupFailed, Resolver
@@ -53,7 +54,9 @@ class Subject:
     token_key: str = field(default="", repr=False)
     anonymous: bool = False
     sample: str = ""
-    """Path of something to download, if anything is known to be there."""
+    """Name of a blob to download, if any is known."""
+    sample_may_be_missing: bool = False
+    """Whether it may not be published yet."""
 
 
 @dataclass(frozen=True)
@@ -250,19 +253,21 @@ def _sample(subject: Subject, endpoint: Endpoint) -> Seen:
 
     Source: Microsoft Learn "HTTP Requirements for BITS Downloads".
     """
-    headers = _authorization(subject, subject.sample)
-    expected = f"the length of {subject.sample}"
-    there = visit(endpoint, subject.sample, method="HEAD", headers=headers)
+    headers = _authorization(subject, f"/{subject.sample}")
+    target = f"/{quote(subject.sample)}"
+    expected = f"the length of {target}"
+    there = visit(endpoint, target, method="HEAD", headers=headers)
     length = there.headers.get("content-length", "")
+    if there.status == 404 and subject.sample_may_be_missing:
+        return Seen(True, f"the way is open, and {target} is not published yet", expected)
     if there.status != 200 or not length.isdigit():
         without = "" if length or there.error else " without Content-Length"
         return Seen(False, _answer(there) + without, expected, stopped=_stopped(there))
     size = int(length)
     middle = size // 2
     for first, last in ((0, 0), (middle, min(middle + 1, size - 1))) if size else ():
-        there = visit(
-            endpoint, subject.sample, headers={**headers, "Range": f"bytes={first}-{last}"}
-        )
+        asked = {**headers, "Range": f"bytes={first}-{last}"}
+        there = visit(endpoint, target, headers=asked)
         wanted = f"bytes {first}-{last}/{size}"
         got = there.headers.get("content-range", "no Content-Range")
         if there.status != 206 or got != wanted or len(there.body) != last - first + 1:

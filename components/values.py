@@ -27,6 +27,7 @@ MOST_TAGS = 50
 LONGEST_TAG_NAME = 128
 LONGEST_TAG_VALUE = 256
 LONGEST_PATH = 1024
+LONGEST_BLOB_NAME = 1024
 LONGEST_LINE = 256
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
@@ -438,6 +439,24 @@ def path(value: str) -> str:
             "and let it start at the folder of Pulumi.yaml"
         )
     return value
+
+
+def blob_name(value: str) -> str:
+    """The name of a blob, with or without the slash that it has in an address.
+
+    Source: Microsoft Learn "Naming and Referencing Containers, Blobs, and Metadata".
+    """
+    name = value.removeprefix("/")
+    if not name or len(name) > LONGEST_BLOB_NAME or not name.isprintable():
+        raise Refused(
+            f"is not the path of content: give its name in the container, with up to "
+            f"{LONGEST_BLOB_NAME} characters"
+        )
+    if "://" in name:
+        raise Refused("is a whole URL: give the path only, such as packages/client.msi")
+    if any(part in (".", "..") for part in name.split("/")):
+        raise Refused("has a part that is . or .., which no path of content has: take it out")
+    return name
 
 
 def printable(value: str) -> str:

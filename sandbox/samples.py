@@ -38,6 +38,13 @@ TEXTS = {
 }
 READY_SECONDS = 120.0
 ANSWER_SECONDS = 30.0
+PATIENCE = {
+    # Until a raised quota reaches an instance.
+    requests.codes.service_unavailable: READY_SECONDS,
+    # Content that was asked for before it was published is missing for some seconds more.
+    requests.codes.not_found: 10.0,
+}
+"""How long an answer may last that is right in the end, in seconds."""
 CHUNK = 1024 * 1024
 MOMENT = 0.3
 TRIES = 2
@@ -271,15 +278,14 @@ def _wait_until_ready(session: requests.Session, base: str) -> None:
 
 
 def _content(session: requests.Session, url: str, token: Mapping[str, str]) -> requests.Response:
-    """What an instance answers that is not, for a moment more, stopped by a quota raised since."""
-    end = time.monotonic() + READY_SECONDS
+    """What instances answer once they know the quota that was raised and the content published."""
+    begun = time.monotonic()
     while True:
         reply = session.get(url, headers=token, stream=True, timeout=ANSWER_SECONDS)
         if reply.status_code == requests.codes.ok:
             return reply
         with reply:
-            stopped = reply.status_code == requests.codes.service_unavailable
-            if not stopped or time.monotonic() > end:
+            if time.monotonic() > begun + PATIENCE.get(reply.status_code, 0):
                 raise Problem(f"{url} answers {reply.status_code}: {reply.text.strip()}")
         time.sleep(MOMENT)
 

@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import jwt
 from cryptography import x509
@@ -22,6 +23,7 @@ from tests.unit.certificates import Key, ec_key, make_authority, make_certificat
 FQDN = "dp.contoso.test"
 SITE = "dp1.region.cloudapp.test"
 CONTENT = bytes(range(256)) * 4
+CONTENT_PATH = "/apps/Über uns +1%.bin"
 TOKEN_KEY = "0123456789abcdef0123456789abcdef"
 
 
@@ -106,7 +108,7 @@ def serve(behaviour: Behaviour, folder: Path) -> Generator[int]:
                 self.answer(behaviour.ready, json.dumps({"waits for": "certificate"}).encode())
             elif not self.may():
                 self.answer(401, b"A token is needed.")
-            elif self.path != "/apps/one.bin":
+            elif unquote(self.path) != CONTENT_PATH:
                 self.answer(404, b"There is no such content.")
             else:
                 self.content()
@@ -119,7 +121,9 @@ def serve(behaviour: Behaviour, folder: Path) -> Generator[int]:
                 claims = jwt.decode(token, behaviour.token_key, algorithms=["HS256"])
             except jwt.InvalidTokenError:
                 return False
-            return claims["path"] == self.path and claims["exp"] - claims["iat"] <= 24 * 3600
+            return (
+                claims["path"] == unquote(self.path) and claims["exp"] - claims["iat"] <= 24 * 3600
+            )
 
         def content(self) -> None:
             asked = self.headers.get("Range")

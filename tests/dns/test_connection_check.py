@@ -17,10 +17,22 @@ import pytest
 
 from components import connection_check
 from components.connection_check import TOKEN_KEY_VARIABLE, main
+from components.dns import Resolver
+from components.proxy import Proxy
+from components.stages import Subject, stages
 from tests.dns.servers import ADDRESS, Bind, free_port
-from tests.dns.service import FQDN, SITE, TOKEN_KEY, Behaviour, Identity, identity, serve
+from tests.dns.service import (
+    CONTENT_PATH,
+    FQDN,
+    SITE,
+    TOKEN_KEY,
+    Behaviour,
+    Identity,
+    identity,
+    serve,
+)
 
-SAMPLE = ("--path", "/apps/one.bin")
+SAMPLE = ("--path", CONTENT_PATH)
 
 
 @dataclass
@@ -188,6 +200,42 @@ def test_a_service_that_is_wrong_is_named(
     assert set(failures) == {stage}
     assert words in failures[stage]
     assert TOKEN_KEY not in str(failures)
+
+
+def test_content_that_is_missing_is_a_mistake_where_it_was_asked_for(
+    world: Callable[..., World],
+) -> None:
+    assert "404" in world().failures("--path", "apps/two.bin")["download"]
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        (CONTENT_PATH.removeprefix("/"), "1024 bytes"),
+        ("apps/two.bin", "the way is open, and /apps/two.bin is not published yet"),
+    ],
+)
+def test_up_downloads_what_it_was_told_of_once_it_is_published(
+    world: Callable[..., World], name: str, seen: str
+) -> None:
+    right = world()
+    right.behaviour.token_key = TOKEN_KEY
+    subject = Subject(
+        service="dp1",
+        fqdn=FQDN,
+        site_fqdn=SITE,
+        virtual_ip=ADDRESS,
+        port=right.port,
+        token_key=TOKEN_KEY,
+        sample=name,
+        sample_may_be_missing=True,
+    )
+    found = {each.name: each for each in stages(subject, resolver=Resolver(), proxy=Proxy())}
+    look = found["download"].look()
+    assert (look.ok, look.seen) == (True, seen)
+    # Whoever may not have it is no wiser about it, and that is no way in.
+    right.behaviour.token_key = "another-key-of-at-least-32-bytes!"
+    assert not found["download"].look().ok
 
 
 def test_one_instance_with_the_old_certificate_is_met(world: Callable[..., World]) -> None:

@@ -111,6 +111,7 @@ def test_up_ends_with_a_download_through_the_service_that_is_what_was_published(
 def test_up_again_changes_nothing_and_downloads_again(running: Running) -> None:
     supervisor = running.checkout.supervisor()
     said = running.checkout.make("up")
+    assert f"content can be downloaded ({samples.LARGE_BYTES} bytes)" in said
     assert changed(said) == set()
     assert "unchanged" in said
     assert "Published" not in said
@@ -246,7 +247,7 @@ STAGES = (
     "{address}:{port} takes connections",
     "{fqdn} serves its certificate",
     "the service says that it is ready",
-    "the way to content is open",
+    "content can be downloaded",
     "all 2 instances serve that certificate",
 )
 
@@ -302,6 +303,7 @@ def takes_connections(point: samples.Point) -> bool:
 
 def test_up_shows_each_stage_as_it_passes_and_ends_ready(running: Running) -> None:
     said = running.said
+    assert f"(the way is open, and /{samples.DOWNLOADED} is not published yet)" in said
     places = [said.index(f"clouddp1: OK, {stage} (") for stage in stages(running.checkout.point())]
     assert places == sorted(places)
     assert re.search(r'^    status +: "Ready"$', said, re.M)

@@ -95,7 +95,7 @@ def test_content_stops_at_the_critical_threshold_and_comes_back_with_a_higher_qu
     world.wait_for_message("Content is served again")
 
 
-@pytest.mark.parametrize("sample", ["", "/a.bin"])
+@pytest.mark.parametrize("sample", ["", "a.bin"])
 def test_up_and_the_connection_check_see_that_the_quota_keeps_content_back(
     counted: Counted, sample: str
 ) -> None:

@@ -89,6 +89,8 @@ def test_what_was_given_is_kept_in_its_normal_form() -> None:
         },
         proxy="proxy.contoso.com:3128",
         statusLogFile="status.log",
+        readinessPath="/packages/Über uns.msi",
+        access={"anonymous": True},
     )
     assert entry.region == "westeurope"
     assert entry.service_fqdn == "cdp1.contoso.com"
@@ -117,6 +119,7 @@ def test_what_was_given_is_kept_in_its_normal_form() -> None:
     assert entry.proxy is not None
     assert entry.proxy.get_secret_value() == "http://proxy.contoso.com:3128"
     assert entry.status_log_file == str(folder() / "status.log")
+    assert entry.readiness_path == "packages/Über uns.msi"
 
 
 def test_what_the_cli_fills_in_for_keys_that_are_not_given_counts_as_not_given() -> None:

@@ -258,6 +258,27 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         f'certificate.pfxFile "C:/cdp1.pfx" {WINDOWS_PATH}',
     ),
     (
+        {"readinessPath": "https://cdp1.contoso.com/one.bin"},
+        (
+            'readinessPath "https://cdp1.contoso.com/one.bin" is a whole URL: give the path only, '
+            "such as packages/client.msi."
+        ),
+    ),
+    (
+        {"readinessPath": "packages/../one.bin"},
+        (
+            'readinessPath "packages/../one.bin" has a part that is . or .., which no path of '
+            "content has: take it out."
+        ),
+    ),
+    (
+        {"readinessPath": "/"},
+        (
+            'readinessPath "/" is not the path of content: give its name in the container, with '
+            "up to 1024 characters."
+        ),
+    ),
+    (
         {"statusLogFile": "logs\\cdp1.log"},
         f'statusLogFile "logs\\cdp1.log" {WINDOWS_PATH}',
     ),
@@ -551,6 +572,13 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     (
         {"access": {"clientTrustRoots": ["roots.pem", "roots.pem"]}},
         "access.clientTrustRoots has the same file twice: remove one of them.",
+    ),
+    (
+        {"access": {"clientTrustRoots": ["roots.pem"]}, "readinessPath": "one.bin"},
+        (
+            'readinessPath "one.bin" needs a way in that this program has too, and a client '
+            "certificate is none: set access.tokenKey or access.anonymous: true, or remove it."
+        ),
     ),
     (
         {"access": {"clientTrustRoots": ["none.pem"]}},
