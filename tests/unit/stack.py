@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
@@ -28,6 +30,7 @@ NOBODY_TOLD = "alertEmails and alertWebhooks are empty: alerts will fire, and no
 def folder() -> Path:
     """A folder with the files that settings name."""
     path = Path(tempfile.mkdtemp(prefix="settings-"))
+    atexit.register(shutil.rmtree, path)
     files = {
         "cdp1.pfx": make_pfx("cdp1.contoso.com"),
         "cdp2.pfx": make_pfx("cdp2.contoso.com"),
