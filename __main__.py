@@ -23,7 +23,7 @@ def program() -> None:
     from components.cloud_distribution_point import CloudDistributionPoint
     from components.costs import estimate_for
     from components.preflight import check_names
-    from components.readiness import insist
+    from components.readiness.waiting import insist
     from components.renaming import refuse_renaming
     from components.service import OS_DISK_GIB
 

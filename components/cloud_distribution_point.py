@@ -7,21 +7,21 @@ from pathlib import Path
 import pulumi
 from pulumi_azure_native import authorization, resources
 
-from . import readiness
-from .alias import Alias
 from .certificate import ServiceCertificate
 from .certificate_binding import CertificateBinding
 from .clouds import CLOUDS
 from .content_storage import ContentStorage, container_exists
+from .dns.alias import Alias
 from .network import ServiceNetwork
 from .parts import PartArgs
 from .preflight import proxy_of, resolver_of
 from .providers import for_subscription
 from .quotas import QuotaAlerts
+from .readiness import waiting as readiness
+from .readiness.stages import Subject
 from .service import DistributionService
 from .service_settings import service_settings
 from .settings import CertificateSettings, DistributionPointSettings
-from .stages import Subject
 
 HTTPS_PORT = 443
 SECONDS_PER_MINUTE = 60

@@ -11,7 +11,7 @@ import pulumi
 from pulumi_azure_native import authorization, storage
 
 from .clouds import Cloud
-from .dns import LookupFailed
+from .dns.lookups import LookupFailed
 from .naming import Names
 from .parts import PartArgs
 from .roles import Role, assign

@@ -11,10 +11,15 @@ from collections.abc import Callable, Sequence
 import pulumi
 from pulumi_azure_native import dns, keyvault, network, storage
 
-from .alias import mark, own_zone, relative_name
 from .clouds import CLOUDS
-from .dns import Resolver, nameservers
-from .name_checks import Holder, Taken, look_up_each, refusals
+from .dns.alias import mark, own_zone, relative_name
+from .dns.lookups import Resolver, nameservers
+from .dns.name_checks import (
+    Holder,
+    Taken,
+    look_up_each,
+    refusals,
+)
 from .providers import for_subscription
 from .proxy import Proxy, proxy_from
 from .settings import DistributionPointSettings, DnsMode

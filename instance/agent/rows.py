@@ -1,7 +1,8 @@
 """The rows in which an instance says what it knows, posted through the Logs Ingestion API.
 
 Source: MicrosoftDocs/azure-monitor-docs ``articles/azure-monitor/logs/
-logs-ingestion-api-overview.md``. The columns are those of the table, ``components/usage_table.py``.
+logs-ingestion-api-overview.md``. The columns are those of the table
+(``components/quotas/usage_table.py``).
 """
 
 from __future__ import annotations

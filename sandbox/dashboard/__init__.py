@@ -1,4 +1,4 @@
-"""The picture of the workbook (`components/workbook.py`) from the sandbox's own figures: one page.
+"""The workbook's picture (`components/quotas/workbook.py`) from the sandbox's own figures, a page.
 
 `figures` reads the rows that the agents posted and what the data plane measured, `tiles` says what
 of it is well, `cards` draws the rest with `charts`, and `page` puts all of it together.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from components.usage_table import CERTIFICATE_DAYS_LEFT
+from components.quotas.usage_table import CERTIFICATE_DAYS_LEFT
 from sandbox.dashboard.charts import DAY, MINUTE
 from sandbox.dataplane.desired import Desired
 from sandbox.dataplane.metrics import BYTE_COUNT, DIP, VIP

@@ -50,7 +50,7 @@ def make_program(folder: Path, text: str) -> Program:
         "name: program\n"
         f"runtime: {{name: python, options: {{virtualenv: {CHECKOUT / '.venv'}}}}}\n"
         "plugins:\n  providers:\n"
-        f"    - {{name: clouddp-dns, path: {CHECKOUT / 'components' / 'dns_plugin'}}}\n"
+        f"    - {{name: clouddp-dns, path: {CHECKOUT / 'components' / 'dns' / 'plugin'}}}\n"
     )
     (folder / "backend").mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI")}

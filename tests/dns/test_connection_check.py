@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from components import connection_check
-from components.connection_check import TOKEN_KEY_VARIABLE, main
-from components.dns import Resolver
+from components.dns.lookups import Resolver
 from components.proxy import Proxy
-from components.stages import Subject, stages
+from components.readiness import connection_check
+from components.readiness.connection_check import TOKEN_KEY_VARIABLE, main
+from components.readiness.stages import Subject, stages
 from tests.dns.servers import ADDRESS, Bind, free_port
 from tests.dns.service import (
     CONTENT_PATH,
@@ -52,6 +52,7 @@ class World:
         certificate.write_text(self.mine.chain_pem)
         code = main(
             [
+                "check",
                 FQDN,
                 *("--site", SITE),
                 *("--address", ADDRESS),
@@ -276,7 +277,7 @@ def test_a_plain_name_is_checked_with_what_it_leads_to(
 ) -> None:
     right = world()
     server = ["--nameserver", right.dns.server, "--port", str(right.port)]
-    assert main([FQDN, *server]) == 0
+    assert main(["check", FQDN, *server]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (f"OK     alias: {FQDN} leads to {SITE}: {FQDN} → {SITE} → {ADDRESS}")
     assert [line.split()[0] for line in lines] == ["OK"] * 5
@@ -286,7 +287,7 @@ def test_a_name_that_leads_nowhere_is_nothing_to_check(
     world: Callable[..., World], capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = world()
-    assert main(["nobody.contoso.test", "--nameserver", right.dns.server]) == 2
+    assert main(["check", "nobody.contoso.test", "--nameserver", right.dns.server]) == 2
     assert capsys.readouterr().err == (
         "nobody.contoso.test, which does not exist: there is nothing to check.\n"
     )
@@ -315,7 +316,7 @@ def test_a_stack_is_checked_by_its_outputs(
         return subprocess.CompletedProcess(command, 0, json.dumps(outputs), "")
 
     monkeypatch.setattr(connection_check.subprocess, "run", run)
-    assert main(["--stack", "prod", "--nameserver", right.dns.server, "--json"]) == 1
+    assert main(["check", "--stack", "prod", "--nameserver", right.dns.server, "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["dp1"]
     assert [stage["stage"] for stage in found["dp1"] if not stage["ok"]] == ["certificate"]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from components.dynamic_update import Cname, Zone
+from components.dns.updates import Cname, Zone
 from tests.dns.program import Program, make_program
 from tests.dns.servers import KEY, KEY_NAME, OTHER_KEY, Bind
 from tests.dns.test_dynamic_update import ELSEWHERE, OURS, by_hand, zone_at
 
 PROGRAM = """
 import json, pathlib, pulumi
-from components.dynamic_cname import DynamicCname
+from components.dns.dynamic_cname import DynamicCname
 settings = json.loads(pathlib.Path("settings.json").read_text())
 record = DynamicCname("alias", **settings)
 pulumi.export("target", record.target)

@@ -13,7 +13,12 @@ import dns.tsig
 import dns.update
 import pytest
 
-from components.dynamic_update import Cname, NameInUse, UpdateFailed, Zone
+from components.dns.updates import (
+    Cname,
+    NameInUse,
+    UpdateFailed,
+    Zone,
+)
 from tests.dns.servers import ADDRESS, KEY, KEY_NAME, OTHER_KEY, Bind, free_port
 
 OURS = Cname("dp.eu.contoso.test", "dp1.region.cloudapp.test", 300)
@@ -205,7 +210,7 @@ def test_a_server_that_is_not_there_is_named(zone: Zone) -> None:
 def test_a_server_that_says_nothing_takes_a_bounded_time(
     zone: Zone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.dynamic_update.SECONDS", 0.5)
+    monkeypatch.setattr("components.dns.updates.SECONDS", 0.5)
     with socket.socket() as silent:
         silent.bind((ADDRESS, 0))
         silent.listen()

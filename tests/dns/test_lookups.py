@@ -12,10 +12,10 @@ import dns.rcode
 import dns.update
 import pytest
 
-from components.dns import LookupFailed, Resolver
+from components.dns.lookups import LookupFailed, Resolver
 from components.proxy import Proxy
-from components.readiness import Rhythm, Step, wait
-from components.stages import Subject, stages
+from components.readiness.stages import Subject, stages
+from components.readiness.waiting import Rhythm, Step, wait
 from tests.dns.servers import ADDRESS, Bind, free_port, over_https, slow_relay
 from tests.dns.service import identity
 

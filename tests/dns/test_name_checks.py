@@ -10,8 +10,15 @@ from collections.abc import Callable
 import pytest
 
 from components.clouds import CLOUDS
-from components.dns import Resolver
-from components.name_checks import Found, Holder, Taken, look_up, look_up_each, refusals
+from components.dns.lookups import Resolver
+from components.dns.name_checks import (
+    Found,
+    Holder,
+    Taken,
+    look_up,
+    look_up_each,
+    refusals,
+)
 from components.naming import Names
 from tests.dns.servers import ADDRESS, Bind, free_port
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from components.connection_check import main
-from components.dns import LookupFailed, Resolver
-from components.endpoint import Endpoint, visit
+from components.dns.lookups import LookupFailed, Resolver
 from components.proxy import Proxy, proxy_from
+from components.readiness.connection_check import main
+from components.readiness.endpoint import Endpoint, visit
 from sandbox import packages
 from tests.dns.servers import ADDRESS, Bind, free_port, over_https
 from tests.dns.service import FQDN, SITE, Behaviour, identity, serve
@@ -141,7 +141,9 @@ def test_the_connection_check_goes_through_the_proxy_of_the_environment(
     )
     without_other_proxies(monkeypatch)
     monkeypatch.setenv("HTTPS_PROXY", real.url)
-    assert main([FQDN, "--port", str(port), "--nameserver", names.server]) == 0, capsys.readouterr()
+    assert main(["check", FQDN, "--port", str(port), "--nameserver", names.server]) == 0, (
+        capsys.readouterr()
+    )
     assert f"CONNECT {ADDRESS}:{port}" in real.log()
 
 

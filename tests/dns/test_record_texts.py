@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from components.record_texts import commands
+from components.dns.record_texts import commands
 from sandbox import packages
 from tests.dns.servers import KEY, KEY_NAME, Bind
 from tests.dns.test_dynamic_update import OURS, zone_at

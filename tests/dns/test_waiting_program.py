@@ -6,15 +6,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from components.dns import VARIABLE
+from components.dns.lookups import VARIABLE
 from tests.dns.program import make_program
 from tests.dns.servers import ADDRESS, Bind, free_port
 
 PROGRAM = """
 import json, pathlib, pulumi
-from components import dns, readiness
+from components.dns import lookups
+from components.readiness import waiting
 from components.proxy import Proxy
-from components.stages import Subject
+from components.readiness.stages import Subject
 
 class Point(pulumi.ComponentResource):
     def __init__(self, name, port):
@@ -23,10 +24,10 @@ class Point(pulumi.ComponentResource):
             service=name, fqdn="dp1.cloudapp.test", site_fqdn="dp1.cloudapp.test",
             virtual_ip="127.0.0.1", port=port,
         )
-        self.report = readiness.wait_for(
+        self.report = waiting.wait_for(
             pulumi.Output.from_input(subject), instances=2,
-            rhythm=readiness.Rhythm(timeout=1.0, interval=0.2),
-            resolver=dns.Resolver(dns.nameservers(())), proxy=Proxy(),
+            rhythm=waiting.Rhythm(timeout=1.0, interval=0.2),
+            resolver=lookups.Resolver(lookups.nameservers(())), proxy=Proxy(),
             status_log=pathlib.Path("status.log"), resource=self,
         )
         self.status = self.report.apply(lambda report: report.status)
@@ -36,7 +37,7 @@ ports = json.loads(pathlib.Path("ports").read_text())
 points = [Point(f"dp{n}", port) for n, port in enumerate(ports)]
 for n, point in enumerate(points):
     pulumi.export(f"status{n}", point.status)
-readiness.insist([point.report for point in points])
+waiting.insist([point.report for point in points])
 """
 
 

@@ -13,7 +13,7 @@ import dns.tsig
 import dns.update
 import pytest
 
-from components.dynamic_update import Cname, Zone
+from components.dns.updates import Cname, Zone
 from sandbox import certificates
 from sandbox.provider.rules import CLOUDS, SUBSCRIPTION
 from sandbox.provider.tool import change

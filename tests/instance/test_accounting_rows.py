@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 
-from components.usage_table import COLUMNS, Kind
+from components.quotas.usage_table import COLUMNS, Kind
 from instance.agent import messages, traffic
 from instance.agent.problem import Problem
 from sandbox.dataplane.server import Answer

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from components.usage_table import BYTES_SENT, ROWS, newest, row_count
+from components.quotas.usage_table import (
+    BYTES_SENT,
+    ROWS,
+    newest,
+    row_count,
+)
 from sandbox.dataplane.alerts import GOOD_LOOKS, Change, Watcher
 from sandbox.dataplane.desired import Desired, Rule
 from sandbox.dataplane.monitor import Monitor

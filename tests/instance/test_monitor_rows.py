@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from components.usage_table import COLUMNS
+from components.quotas.usage_table import COLUMNS
 from sandbox.dataplane.ingestion import PUBLISHERS, IngestionService
 from sandbox.dataplane.records import Records
 from sandbox.dataplane.tokens import TokenIssuer

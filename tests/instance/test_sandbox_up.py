@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from components.clouds import CLOUDS
-from components.dns import Resolver
+from components.dns.lookups import Resolver
 from sandbox import certificates, pulumi_cli, samples
 from sandbox.dataplane import control
 from sandbox.dataplane.network import SERVERS_PORT

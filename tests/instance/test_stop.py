@@ -8,9 +8,9 @@ from collections.abc import Generator
 import httpx
 import pytest
 
-from components.dns import Resolver
+from components.dns.lookups import Resolver
 from components.proxy import Proxy
-from components.stages import Subject, stages
+from components.readiness.stages import Subject, stages
 from sandbox.dataplane.server import Answer
 from sandbox.dataplane.tokens import TokenIssuer
 from tests.instance.azure_monitor import INGESTION, MANAGER, AzureMonitor

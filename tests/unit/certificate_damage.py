@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from components import ber
+from components.certificate import ber
 
 
 def rewrite(data: bytes, change: Callable[[ber.Value], ber.Value]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from components import preflight
-from components.name_checks import Found
+from components.dns.name_checks import Found
 
 
 @pytest.fixture(autouse=True)

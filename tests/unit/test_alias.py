@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from components.alias import Alias, relative_name
+from components.dns.alias import Alias, relative_name
 from components.settings import DnsMode, DnsSettings
 
 from .mocks import Recorder, run

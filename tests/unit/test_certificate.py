@@ -22,11 +22,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from components import certificate_rules
 from components.certificate import CertificateError, ServiceCertificate, read_file
-from components.certificate_rules import Advice, Refusal
-from components.pkcs12 import LARGEST_FILE, MOST_CERTIFICATES, MOST_ITERATIONS, open_pfx
-from components.sign_in import check_client_certificate
+from components.certificate import rules as certificate_rules
+from components.certificate.pkcs12 import (
+    LARGEST_FILE,
+    MOST_CERTIFICATES,
+    MOST_ITERATIONS,
+    open_pfx,
+)
+from components.certificate.rules import Advice, Refusal
+from components.settings.sign_in import check_client_certificate
 from tests.unit.certificate_damage import join, replace_numbers, replace_object_identifiers
 from tests.unit.certificates import (
     CLIENT,

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.certificate_chain import Chain, order
+from components.certificate.chain import Chain, order
 from tests.unit.certificates import (
     NOW,
     Authority,

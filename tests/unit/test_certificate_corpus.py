@@ -18,11 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtensionOID
 
-from components import ber
-from components.certificate import CertificateError, ServiceCertificate, read_file
-from components.certificate_report import PASSWORD_VARIABLE, main
-from components.certificate_rules import Refusal
-from components.pkcs12 import LARGEST_FILE
+from components.certificate import CertificateError, ServiceCertificate, ber, read_file
+from components.certificate.pkcs12 import LARGEST_FILE
+from components.certificate.report import PASSWORD_VARIABLE, main
+from components.certificate.rules import Refusal
 from tests.unit.certificate_damage import (
     assemble,
     explicit,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.certificate_report import PASSWORD_VARIABLE
-from components.certificate_rules import Advice, Refusal
-from components.pkcs12 import LARGEST_FILE, MOST_CERTIFICATES, MOST_ITERATIONS
+from components.certificate.pkcs12 import LARGEST_FILE, MOST_CERTIFICATES, MOST_ITERATIONS
+from components.certificate.report import PASSWORD_VARIABLE
+from components.certificate.rules import Advice, Refusal
 
 PAGE = (Path(__file__).parents[2] / "docs" / "certificates.md").read_text(encoding="utf-8")
 

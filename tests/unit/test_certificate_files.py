@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from components.certificate import CertificateError, ServiceCertificate
-from components.certificate_rules import Refusal
-from components.pkcs12 import look
+from components.certificate.pkcs12 import look
+from components.certificate.rules import Refusal
 from tests.unit.certificate_damage import to_ber
 from tests.unit.certificates import make_pfx, rsa_key
 

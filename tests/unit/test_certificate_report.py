@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from components import certificate_report
-from components.certificate_report import PASSWORD_VARIABLE, main
+from components.certificate import report as certificate_report
+from components.certificate.report import PASSWORD_VARIABLE, main
 from tests.unit.certificates import PASSWORD, make_pfx
 
 ROOT = Path(__file__).parents[2]

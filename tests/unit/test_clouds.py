@@ -14,7 +14,12 @@ from components.regions import (
     nearest_region,
     normalise_region,
 )
-from components.vm_sizes import DEFAULT_SIZE, architecture, parse_size, trusted_launch_instead
+from components.vm_sizes import (
+    DEFAULT_SIZE,
+    architecture,
+    parse_size,
+    trusted_launch_instead,
+)
 
 
 def test_clouds_share_no_host_but_storages_audience() -> None:

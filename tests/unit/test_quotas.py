@@ -11,12 +11,13 @@ import pulumi
 import pytest
 from pydantic import SecretStr
 
-from components.alert_rules import degraded_percent, threshold_bytes
 from components.clouds import CLOUDS
 from components.naming import Names
-from components.quotas import QuotaAlerts, QuotaAlertsArgs, first_of_month
+from components.quotas import QuotaAlerts, QuotaAlertsArgs
+from components.quotas.alert_rules import degraded_percent, threshold_bytes
+from components.quotas.quota_alerts import first_of_month
+from components.quotas.usage_table import COLUMNS, table_name
 from components.roles import Role
-from components.usage_table import COLUMNS, table_name
 
 from .examples import NAMES
 from .mocks import PRINCIPAL, SUBSCRIPTION, Recorded, Recorder, run

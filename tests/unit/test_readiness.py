@@ -14,10 +14,18 @@ import jwt
 import pulumi
 import pytest
 
-from components import readiness
-from components.dns import Resolver
+from components.dns.lookups import Resolver
 from components.proxy import Proxy
-from components.readiness import (
+from components.readiness import waiting as readiness
+from components.readiness.stages import (
+    Seen,
+    Stage,
+    Subject,
+    stages,
+    token,
+)
+from components.readiness.status_log import StatusLog
+from components.readiness.waiting import (
     STOPPED_ON_PURPOSE,
     Journal,
     NotReady,
@@ -30,8 +38,6 @@ from components.readiness import (
     wait,
     wait_for,
 )
-from components.stages import Seen, Stage, Subject, stages, token
-from components.status_log import StatusLog
 from tests.unit.mocks import run
 
 RHYTHM = Rhythm(timeout=1800, interval=10)

@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
-from components import cloud_distribution_point, stages
-from components.dns import Resolver
-from components.endpoint import Visit
+from components import cloud_distribution_point
+from components.certificate.served import describe, fault, thumbprint
+from components.dns.lookups import Resolver
 from components.proxy import Proxy
-from components.served_chain import describe, fault, thumbprint
+from components.readiness import stages
+from components.readiness.endpoint import Visit
 from tests.unit.certificates import (
     CLIENT,
     ec_key,

@@ -17,9 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from components.settings import DnsMode, PublisherType, SettingsError, from_engine, load
-from components.settings_model import model_of
-from components.settings_parsing import KEYS, LIST_KEY, keys_of
+from components.settings import (
+    DnsMode,
+    PublisherType,
+    SettingsError,
+    from_engine,
+    load,
+)
+from components.settings.model import model_of
+from components.settings.parsing import KEYS, LIST_KEY, keys_of
 
 from .certificates import PASSWORD, intermediate, make_pfx, root
 from .stack import GUID, NOBODY_TOLD, TOKEN_KEY, config, folder, loaded, loaded_all, problems

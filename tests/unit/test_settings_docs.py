@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components import settings_docs
-from components.settings_docs import PAGE, PROJECT_FILE, SECTIONS, main
-from components.settings_model import kind_of, model_of
-from components.settings_parsing import KEYS, LIST_KEY, keys_of
+from components.settings import docs as settings_docs
+from components.settings.docs import (
+    PAGE,
+    PROJECT_FILE,
+    SECTIONS,
+    main,
+)
+from components.settings.model import kind_of, model_of
+from components.settings.parsing import KEYS, LIST_KEY, keys_of
 
 
 def test_both_files_are_as_the_model_makes_them() -> None:

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from components.certificate_rules import CertificateError, Refusal
+from components.certificate.rules import CertificateError, Refusal
 from components.settings import SettingsError, load
-from components.sign_in import check_client_certificate
+from components.settings.sign_in import check_client_certificate
 from tests.unit.certificates import (
     CLIENT,
     PASSWORD,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.usage_table import COLUMNS
-from components.workbook import Picture, serialized
+from components.quotas.usage_table import COLUMNS
+from components.quotas.workbook import Picture, serialized
 
 PICTURE = Picture(
     fqdn="clouddp1.contoso.com",

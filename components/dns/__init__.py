@@ -1,0 +1,1 @@
+"""Names: look-ups, the alias in its three modes, and whether names are free."""

@@ -1,0 +1,5 @@
+"""`python -m components.readiness check`: the connection check."""
+
+from .connection_check import main
+
+raise SystemExit(main())
