@@ -41,7 +41,9 @@ _ADDRESS_HOUR = 0.005
 _CONTENT_GB_MONTH = 0.0208
 _DISK_MONTH = {32: 2.40, 64: 4.80, 128: 9.60, 256: 19.20, 512: 38.40}
 """By GiB; Azure charges the next of these sizes that is large enough."""
-_ALERTS_MONTH = 2 * 1.50 + 2 * 0.50 + 5 * 0.10
+_LOG_ALERTS_MONTH = 2 * 1.50 + 2 * 0.50
+"""Two look every five minutes, two less often."""
+_METRIC_ALERT_MONTH = 0.10
 _TRANSFER_GB = {1: 0.087, 2: 0.12, 3: 0.181}
 """By transfer zone: 1 North America and Europe; 2 Asia, Oceania, Middle East and Africa; 3 South
 America."""
@@ -131,6 +133,7 @@ def estimate(
     storage_quota_gb: int,
     transfer_quota_gb: int,
     transfer_period_days: int,
+    stop_at_critical: bool,
 ) -> tuple[str, ...]:
     """What one distribution point costs in a month, as lines of text.
 
@@ -144,6 +147,7 @@ def estimate(
         storage_quota_gb: storage quota in GB.
         transfer_quota_gb: transfer quota in GB.
         transfer_period_days: days over which transfer counts.
+        stop_at_critical: whether the service stops to serve content near that quota.
     """
     if cloud != "public":
         return (f"No estimate for {service}: the price table has no prices of cloud {cloud}.",)
@@ -157,7 +161,7 @@ def estimate(
             f"content, when all of the quota of {storage_quota_gb:,} GB is used (price of East US)",
             storage_quota_gb * _CONTENT_GB_MONTH,
         ),
-        _Part("alerts", _ALERTS_MONTH),
+        _Part("alerts", alerts_month(instances)),
     )
     unknown = any(part.dollars is None for part in parts)
     fixed = sum(part.dollars or 0 for part in parts)
@@ -168,8 +172,9 @@ def estimate(
         "before tax and discounts:"
     )
     per_tb = (
-        f"  {_money(1000 * transfer)} for each TB that clients download, so at most "
-        f"{_money(most_gb * transfer)} a month for the {most_gb:,.0f} GB that the quota allows"
+        f"  {_money(1000 * transfer)} for each TB that clients download: "
+        f"{_money(most_gb * transfer)} a month when all of the quota is used ({most_gb:,.0f} GB)"
+        f"{'' if stop_at_critical else ', at which nothing stops (stopAtCritical)'}"
     )
     return (
         heading,
@@ -178,6 +183,15 @@ def estimate(
         per_tb,
         "  Not in it: storage operations, and logs of some megabytes a day.",
     )
+
+
+def alerts_month(instances: int) -> float:
+    """What the alerts cost in a month: without instances, only those on storage are on.
+
+    Args:
+        instances: how many instances there should be.
+    """
+    return _LOG_ALERTS_MONTH + 5 * _METRIC_ALERT_MONTH if instances else 2 * _METRIC_ALERT_MONTH
 
 
 def estimate_for(settings: DistributionPointSettings, *, os_disk_gib: int) -> tuple[str, ...]:
@@ -197,6 +211,7 @@ def estimate_for(settings: DistributionPointSettings, *, os_disk_gib: int) -> tu
         storage_quota_gb=settings.storage_quota_gb,
         transfer_quota_gb=settings.transfer_quota_gb,
         transfer_period_days=settings.transfer_period_days,
+        stop_at_critical=settings.stop_at_critical,
     )
 
 

@@ -71,7 +71,9 @@ class AlertRule:
     what_to_do: str
     """What the one who gets the mail is to do, in whole sentences."""
     of_instances: bool = False
-    """It is about the instances: made after them, and off when there are to be none."""
+    """It is about the instances: off when there are to be none."""
+    after_instances: bool = False
+    """It fires where there is only silence: made after the instances."""
     compare: Compare
     threshold: int
     every: str
@@ -134,7 +136,7 @@ def alert_rules(
 ) -> tuple[AlertRule, ...]:
     """Every alert of one distribution point.
 
-    Those on agent and reachability are about the instances; those on storage need none.
+    Those on storage need no instances; all others are about them.
 
     Args:
         names: names of the distribution point.
@@ -198,7 +200,7 @@ def _used(quota: str, percent: int, quota_gb: int, period: str = "") -> str:
     used = threshold_bytes(quota_gb, percent) / BYTES_PER_GB
     return (
         f"{percent} % or more of the {quota} quota is used "
-        f"({used:,.12g} of {quota_gb:,} GB{period})"
+        f"(from {used:,.12g} of {quota_gb:,} GB{period} on)"
     )
 
 
@@ -243,6 +245,8 @@ def _transfer(
             f"{stopped}Look at the workbook for the content that causes it, move clients to "
             "another distribution point, or raise transferQuotaGB."
         ),
+        # Without rows there is nothing to watch, and Azure turns off rules whose queries fail.
+        of_instances=True,
         query=newest(table_name(names), BYTES_SENT),
         column=BYTES_SENT.name,
         aggregation="Maximum",
@@ -264,6 +268,8 @@ def _certificate(names: Names, warning_days: int) -> LogRule:
             "into the vault that it names) and deploy; no machine is touched. When it expires, "
             "all clients are refused."
         ),
+        # Without rows there is nothing to watch, and Azure turns off rules whose queries fail.
+        of_instances=True,
         query=newest(table_name(names), CERTIFICATE_DAYS_LEFT),
         column=CERTIFICATE_DAYS_LEFT.name,
         # Of no row this is null, which is below nothing; a total would be 0 and fire.
@@ -279,14 +285,16 @@ def _agent(names: Names) -> LogRule:
     return LogRule(
         role="agent-silent",
         severity=Severity.ERROR,
-        title="no instance has posted its figures for half an hour",
+        title="no instance has posted for half an hour how much was sent",
         what_to_do=(
-            "Until one does, transfer and certificate are not watched. See whether the scale set's "
-            "instances run and are healthy, whether the workspace has reached its daily cap, and "
-            "whether the service's identity still holds its roles."
+            "Until one does, transfer is not watched, and nothing stops at its quota. See whether "
+            "the scale set's instances run and are healthy, whether the workspace has reached its "
+            "daily cap, and whether the service's identity still holds its roles, Monitoring "
+            "Reader on the load balancer among them."
         ),
         of_instances=True,
-        query=row_count(table_name(names)),
+        after_instances=True,
+        query=row_count(table_name(names), BYTES_SENT),
         column=ROWS,
         aggregation="Total",
         compare=Compare.BELOW,
@@ -309,6 +317,7 @@ def _reachability(instances: int) -> tuple[MetricRule, ...]:
                 "can be read from the vault."
             ),
             of_instances=True,
+            after_instances=True,
             source=Source.BALANCER,
             metric="DipAvailability",
             compare=Compare.BELOW,
@@ -325,6 +334,7 @@ def _reachability(instances: int) -> tuple[MetricRule, ...]:
                 "When the instances are healthy, see Service Health for an outage in this region."
             ),
             of_instances=True,
+            after_instances=True,
             source=Source.BALANCER,
             metric="VipAvailability",
             compare=Compare.BELOW,
@@ -341,6 +351,7 @@ def _reachability(instances: int) -> tuple[MetricRule, ...]:
                 "otherwise see the health of the scale set's instances."
             ),
             of_instances=True,
+            after_instances=True,
             source=Source.BALANCER,
             metric="DipAvailability",
             compare=Compare.BELOW,

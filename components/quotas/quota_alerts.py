@@ -201,6 +201,7 @@ class QuotaAlerts(pulumi.ComponentResource):
         picture = workbook.Picture(
             fqdn=names.fqdn,
             description=args["description"],
+            service=names.service,
             table=table_name(names),
             transfer_period_days=args["transfer_period_days"],
             certificate_warning_days=args["certificate_warning_days"],
@@ -411,7 +412,7 @@ def _properties(
         **custom_properties(args["names"], alert),
         "workbook": dashboard_url,
     }
-    if alert.of_instances:
+    if alert.after_instances:
         # This makes the alert wait for the scale set, too: before it there is only silence.
         properties["scaleSet"] = args["scale_set_id"]
     return properties

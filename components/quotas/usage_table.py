@@ -66,7 +66,7 @@ COLUMNS = (
     Column("Refused", Kind.LONG, "Of these, the ones that got an error (status 400 and above)"),
     Column("BytesServed", Kind.LONG, "Bytes this instance served since its row before"),
     Column("Stopped", Kind.BOOLEAN, "Content is refused, since the transfer quota is used up"),
-    Column("TopContent", Kind.DYNAMIC, "The most requested of these: [{path, requests, bytes}]"),
+    Column("TopContent", Kind.DYNAMIC, "What most of these bytes were: [{path, requests, bytes}]"),
 )
 
 
@@ -84,13 +84,19 @@ def stream_name(names: Names) -> str:
 
 
 def newest(table: str, column: Column) -> str:
-    """Query for one figure of the newest row; with no row at all the figure is null."""
-    return f"{table} | summarize arg_max(TimeGenerated, *) | project {column.name}"
+    """Query for the newest known figure; with none at all it is null.
+
+    An instance that cannot read a figure leaves it open: that hides nothing that others know.
+    """
+    return (
+        f"{table} | where isnotnull({column.name}) | summarize arg_max(TimeGenerated, *) "
+        f"| project {column.name}"
+    )
 
 
 ROWS = "Rows"
 
 
-def row_count(table: str) -> str:
-    """Query for the number of rows. It answers with one row, 0, where the table has none."""
-    return f"{table} | summarize {ROWS} = count()"
+def row_count(table: str, column: Column) -> str:
+    """Query for the number of rows with a figure: one answer, 0 where there is none."""
+    return f"{table} | where isnotnull({column.name}) | summarize {ROWS} = count()"

@@ -25,12 +25,16 @@ _SPACE = uuid.UUID("1f9d5a0e-0d5c-5d0a-9d5f-6f1b7c1c2d11")
 # What the numbers of a workbook mean (there is no page that lists them all; each is in use so in
 # the workbooks named above).
 _TEXT, _QUERY, _PARAMETERS, _METRICS = 1, 3, 9, 10
-_OF_TIME, _OF_RESOURCE = 4, 5
-_LOGS = 0
+_OF_TIME, _OF_RESOURCE, _OF_SUBSCRIPTION = 4, 5, 6
+_LOGS, _RESOURCE_GRAPH = 0, 1
 _LINES = 2
 _TOTAL, _AVERAGE = 1, 4
 _BY_THRESHOLD, _AS_TEXT, _BIG = 18, 1, 12
 _MEDIUM, _FITTING = 0, 3
+
+_HIDDEN = {"isHiddenWhenLocked": True}
+_RECENT = "ago(30m)"
+"""What a tile says of the present is not older than this."""
 
 _WORKSPACE = "microsoft.operationalinsights/workspaces"
 _STORAGE = "microsoft.storage/storageaccounts"
@@ -47,6 +51,8 @@ class Picture:
 
     fqdn: str
     description: str
+    service: str
+    """What the names of all alerts begin with."""
     table: str
     transfer_period_days: int
     certificate_warning_days: int
@@ -74,8 +80,10 @@ def serialized(
                 _resource("Workspace", _WORKSPACE, workspace_id),
                 _resource("StorageAccount", _STORAGE, storage_account_id),
                 _resource("LoadBalancer", _BALANCER, load_balancer_id),
+                _subscription(load_balancer_id),
             ),
             _tiles(picture),
+            _open_alerts(picture, load_balancer_id.partition("/providers/")[0]),
             _against_quota(
                 picture,
                 "transfer-quota",
@@ -156,47 +164,68 @@ def serialized(
 def _heading(picture: Picture) -> str:
     about = f"\n\n{picture.description}" if picture.description else ""
     stopped = "" if picture.instances else "\n\n**Stopped**: the stack asks for no instance."
-    return f"## {picture.fqdn}{about}{stopped}\n\nAll is well when every tile is green."
+    return (
+        f"## {picture.fqdn}{about}{stopped}\n\n"
+        "All is well when every tile is green and no alert is open."
+    )
 
 
 def _quota_tile(order: int, quota: str, used: str) -> str:
-    """The part of the tiles' query that holds the newest row against one quota."""
+    """The part of the tiles' query that holds the newest known figure against one quota."""
     level = (
-        "case(isnull(Percent), 'unknown', Percent >= CriticalPercent, 'critical', "
-        "Percent >= WarningPercent, 'warning', 'good')"
+        f"case(isnull(Percent) or TimeGenerated < {_RECENT}, 'unknown', "
+        "Percent >= CriticalPercent, 'critical', Percent >= WarningPercent, 'warning', 'good')"
     )
     return f"""
-(Newest
+(Rows
+| where isnotnull({quota}Percent)
+| summarize arg_max(TimeGenerated, *)
 | extend Percent = {quota}Percent
 | project Order = {order}, Tile = '{quota} used', \
 Value = iff(isnull(Percent), 'unknown', strcat(round(Percent, 1), ' %')),
-    Detail = strcat(coalesce(tostring(round({_gb(used)}, 1)), '?'), ' of ',
-        {_gb(quota + "Quota")}, ' GB'),
+    Detail = iff(isnull(Percent), 'not measured yet',
+        strcat(round({_gb(used)}, 1), ' of ', {_gb(quota + "Quota")}, ' GB')),
     Level = {level})
+""".strip()
+
+
+def _content_tile(picture: Picture) -> str:
+    if not picture.instances:
+        return (
+            "(print Order = 5, Tile = 'Content', Value = 'not served', "
+            "Detail = 'the stack asks for no instance', Level = 'unknown')"
+        )
+    return f"""
+(Newest
+| extend Known = isnotnull(TimeGenerated) and TimeGenerated >= {_RECENT}
+| project Order = 5, Tile = 'Content',
+    Value = case(not(Known), 'unknown', Stopped, 'stopped', 'served'),
+    Detail = iff(isnull(TimeGenerated), 'no instance has posted yet',
+        strcat('as of ', format_datetime(TimeGenerated, 'yyyy-MM-dd HH:mm'), ' UTC')),
+    Level = case(not(Known), 'unknown', Stopped, 'critical', 'good'))
 """.strip()
 
 
 def _tiles(picture: Picture) -> dict[str, Any]:
     """One tile for each thing that may go wrong, with a colour that says whether it did."""
     query = f"""
-let Newest = {picture.table} | summarize arg_max(TimeGenerated, *);
-let Recent = {picture.table} | where TimeGenerated > ago(30m);
-let Living = toscalar(Recent | summarize dcount(Instance));
+let Rows = {picture.table};
+let Newest = Rows | summarize arg_max(TimeGenerated, *);
+let Living = toscalar(Rows | where TimeGenerated >= {_RECENT} | summarize dcount(Instance));
 union
 {_quota_tile(1, "Transfer", "BytesSent")},
 {_quota_tile(2, "Storage", "BytesStored")},
 (Newest
-| project Order = 3, Tile = 'Certificate', Value = strcat(CertificateDaysLeft, ' days left'),
+| project Order = 3, Tile = 'Certificate',
+    Value = iff(isnull(CertificateDaysLeft), 'unknown', strcat(CertificateDaysLeft, ' days left')),
     Detail = CertificateThumbprint,
-    Level = case(isnull(CertificateDaysLeft), 'unknown', CertificateDaysLeft < 0, 'critical',
+    Level = case(isnull(CertificateDaysLeft) or TimeGenerated < {_RECENT}, 'unknown',
+        CertificateDaysLeft < 0, 'critical',
         CertificateDaysLeft <= {picture.certificate_warning_days}, 'warning', 'good')),
 (print Order = 4, Tile = 'Instances posting', Value = strcat(Living, ' of {picture.instances}'),
     Detail = 'in the last half hour',
     Level = case(Living >= {picture.instances}, 'good', Living == 0, 'critical', 'warning')),
-(Newest
-| project Order = 5, Tile = 'Content', Value = iff(Stopped, 'stopped', 'served'),
-    Detail = strcat('as of ', format_datetime(TimeGenerated, 'yyyy-MM-dd HH:mm'), ' UTC'),
-    Level = iff(Stopped, 'critical', 'good'))
+{_content_tile(picture)}
 | sort by Order asc
 """.strip()
     item = _query(
@@ -235,6 +264,37 @@ union
     # The newest row, whatever time range the charts are set to.
     del item["content"]["timeContextFromParameter"]
     item["content"]["timeContext"] = {"durationMs": 2 * _MILLISECONDS_PER_DAY}
+    return item
+
+
+def _open_alerts(picture: Picture, group_id: str) -> dict[str, Any]:
+    """What has fired and is not over, of metrics and of logs.
+
+    Source: microsoft/Application-Insights-Workbooks ``Workbooks/Azure Resources/Alerts``.
+    """
+    query = f"""
+AlertsManagementResources
+| where type =~ 'microsoft.alertsmanagement/alerts'
+| extend Rule = tolower(tostring(properties.essentials.alertRule))
+| where Rule startswith '{group_id.lower()}/' and Rule contains '/{picture.service}-'
+| where properties.essentials.monitorCondition =~ 'Fired'
+| project Since = todatetime(properties.essentials.startDateTime),
+    Severity = tostring(properties.essentials.severity), Alert = name,
+    Text = tostring(properties.essentials.description)
+| sort by Severity asc, Since asc
+""".strip()
+    item = _query(
+        "open-alerts",
+        "Open alerts",
+        query,
+        "table",
+        size=_FITTING,
+        noDataMessage="No alert is open.",
+        queryType=_RESOURCE_GRAPH,
+        resourceType="microsoft.resourcegraph/resources",
+        crossComponentResources=["{Subscription}"],
+    )
+    del item["content"]["timeContextFromParameter"]
     return item
 
 
@@ -370,7 +430,13 @@ def _resource(name: str, kind: str, resource_id: str) -> dict[str, Any]:
         resource_id,
         {"resourceTypeFilter": {kind: True}, "additionalResourceOptions": []},
     )
-    return {**parameter, "isHiddenWhenLocked": True}
+    return {**parameter, **_HIDDEN}
+
+
+def _subscription(resource_id: str) -> dict[str, Any]:
+    value = "/".join(resource_id.split("/")[:3])
+    settings = {"additionalResourceOptions": [], "includeAll": False}
+    return {**_parameter("Subscription", _OF_SUBSCRIPTION, value, settings), **_HIDDEN}
 
 
 def _query(

@@ -211,10 +211,7 @@ def _connection(endpoint: Endpoint) -> Seen:
 
 
 def _certificate(subject: Subject, endpoint: Endpoint) -> Seen:
-    return _judged(subject, visit(endpoint, "/healthz"))
-
-
-def _judged(subject: Subject, there: Visit) -> Seen:
+    there = visit(endpoint, "/healthz")
     if subject.thumbprint:
         expected = f"the certificate {subject.thumbprint} with its chain"
     else:
@@ -239,13 +236,18 @@ def _service(endpoint: Endpoint) -> Seen:
 def _way_in(subject: Subject, endpoint: Endpoint) -> Seen:
     """Asks for what surely is not there: "no such thing" means that the way was open up to it."""
     path = "/clouddp-" + hashlib.sha256(subject.fqdn.encode()).hexdigest()[:20]
-    there = visit(endpoint, path, method="HEAD", headers=_authorization(subject, path))
-    return Seen(
-        there.status in (200, 404),
-        _answer(there),
-        "404 for a download that does not exist",
-        stopped=_stopped(there),
-    )
+    headers = _authorization(subject, path)
+
+    def look() -> Seen:
+        there = visit(endpoint, path, method="HEAD", headers=headers)
+        return Seen(
+            there.status in (200, 404),
+            _answer(there),
+            "404 for a download that does not exist",
+            stopped=_stopped(there),
+        )
+
+    return _everywhere(subject, look)
 
 
 def _sample(subject: Subject, endpoint: Endpoint) -> Seen:
@@ -256,14 +258,21 @@ def _sample(subject: Subject, endpoint: Endpoint) -> Seen:
     headers = _authorization(subject, f"/{subject.sample}")
     target = f"/{quote(subject.sample)}"
     expected = f"the length of {target}"
-    there = visit(endpoint, target, method="HEAD", headers=headers)
-    length = there.headers.get("content-length", "")
-    if there.status == 404 and subject.sample_may_be_missing:
-        return Seen(True, f"the way is open, and {target} is not published yet", expected)
-    if there.status != 200 or not length.isdigit():
-        without = "" if length or there.error else " without Content-Length"
-        return Seen(False, _answer(there) + without, expected, stopped=_stopped(there))
-    size = int(length)
+
+    def look() -> Seen:
+        there = visit(endpoint, target, method="HEAD", headers=headers)
+        length = there.headers.get("content-length", "")
+        if there.status == 404 and subject.sample_may_be_missing:
+            return Seen(True, f"the way is open, and {target} is not published yet", expected)
+        if there.status != 200 or not length.isdigit():
+            without = "" if length or there.error else " without Content-Length"
+            return Seen(False, _answer(there) + without, expected, stopped=_stopped(there))
+        return Seen(True, length, expected)
+
+    head = _everywhere(subject, look)
+    if not head.seen.isdigit():
+        return head
+    size = int(head.seen)
     middle = size // 2
     for first, last in ((0, 0), (middle, min(middle + 1, size - 1))) if size else ():
         asked = {**headers, "Range": f"bytes={first}-{last}"}
@@ -276,16 +285,31 @@ def _sample(subject: Subject, endpoint: Endpoint) -> Seen:
 
 
 def _instances(subject: Subject, endpoint: Endpoint) -> Seen:
-    """Meets all instances behind the balancer, as far as chance lets a stranger do so."""
-    connections = CONNECTIONS_PER_INSTANCE * subject.instances
+    seen = _everywhere(subject, lambda: _certificate(subject, endpoint))
+    if not seen.ok:
+        return seen
+    return replace(seen, seen=f"the same on {_connections(subject)} connections")
+
+
+def _everywhere(subject: Subject, look: Callable[[], Seen]) -> Seen:
+    """Looks at all instances behind the balancer, as far as chance lets a stranger meet them.
+
+    Returns:
+        What was seen, or the first thing that was wrong and on how many connections it was.
+    """
+    connections = _connections(subject)
+    if connections == 1:
+        return look()
     with ThreadPoolExecutor(MOST_CONNECTIONS_AT_ONCE) as pool:
-        visits = list(pool.map(lambda _: visit(endpoint, "/healthz"), range(connections)))
-    looks = [_judged(subject, there) for there in visits]
-    wrong = [look for look in looks if not look.ok]
+        looks = list(pool.map(lambda _: look(), range(connections)))
+    wrong = [each for each in looks if not each.ok]
     if not wrong:
-        return Seen(True, f"the same on {connections} connections", looks[0].expected)
-    seen = f"{wrong[0].seen} on {len(wrong)} of {connections} connections"
-    return replace(wrong[0], seen=seen)
+        return looks[0]
+    return replace(wrong[0], seen=f"{wrong[0].seen} on {len(wrong)} of {connections} connections")
+
+
+def _connections(subject: Subject) -> int:
+    return CONNECTIONS_PER_INSTANCE * subject.instances if subject.instances > 1 else 1
 
 
 def _words(failed: LookupFailed) -> str:

@@ -7,6 +7,7 @@ neither stops nor goes on by a guess.
 from __future__ import annotations
 
 import json
+import math
 import socket
 import time
 from collections.abc import Mapping
@@ -29,6 +30,9 @@ from .transfer import Source, Transfer
 from .web import Web
 
 ROW_SECONDS = 300
+# What was sent is not known any more when Azure has not said it for so long. Longer than a
+# throttled question waits, and far shorter than the alerts look back.
+STALE_SECONDS = 900
 STOPPED = "stopped"
 Kind = tuple[UsageSettings, Level | None, Level | None, bool, str]
 """What a row says, but for the figures themselves: a change of it is posted at once."""
@@ -62,6 +66,7 @@ class Accounting:
         self._traffic = Traffic(places, self._counted)
         if self._counted is None:
             self._counted = self._traffic.begin_anew()
+        self._sent_known_at = -math.inf
         self._certificate: tuple[str, Certificate] | None = None
         self._posted: tuple[Kind, float] | None = None
 
@@ -74,6 +79,7 @@ class Accounting:
         with self._patience["transfer"].attempt():
             sent = self._transfer.read(Source(usage.balancer, usage.port), usage.period_days)
         self._figures = Figures(sent=sent, stored=self._figures.stored)
+        self._sent_known_at = time.monotonic()
         self._keep()
 
     def read_capacity(self, usage: UsageSettings) -> None:
@@ -133,7 +139,7 @@ class Accounting:
             now=self._monitor.now(),
             instance=self._name,
             usage=usage,
-            figures=self._figures,
+            figures=self._current,
             certificate=certificate,
             counts=self._traffic.counts,
             stopped=self._stopped,
@@ -145,6 +151,16 @@ class Accounting:
         self._keep()
 
     @property
+    def _current(self) -> Figures:
+        """What may be told as true: whoever looks must see that a count has gone blind.
+
+        The last known figure still holds for stopping and going on.
+        """
+        if time.monotonic() - self._sent_known_at < STALE_SECONDS:
+            return self._figures
+        return Figures(sent=None, stored=self._figures.stored)
+
+    @property
     def _stopped(self) -> bool:
         return (self._places.run / STOPPED).exists()
 
@@ -152,7 +168,7 @@ class Accounting:
         thresholds = (usage.warning_percent, usage.critical_percent)
         return (
             usage,
-            level(self._figures.sent, usage.transfer_quota, *thresholds),
+            level(self._current.sent, usage.transfer_quota, *thresholds),
             level(self._figures.stored, usage.storage_quota, *thresholds),
             self._stopped,
             certificate.thumbprint,

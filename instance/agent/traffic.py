@@ -64,8 +64,8 @@ class Counts:
             self.content = {each.path: each for each in self.top(MOST_PATHS // 2)}
 
     def top(self, number: int = TOP) -> list[Content]:
-        """The most requested blobs; of many thousands, those that were not new lately."""
-        order = sorted(self.content.values(), key=lambda each: (-each.requests, each.path))
+        """The blobs with the most bytes, which are what a quota counts."""
+        order = sorted(self.content.values(), key=lambda each: (-each.bytes, each.path))
         return order[:number]
 
 

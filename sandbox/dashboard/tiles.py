@@ -12,6 +12,7 @@ from sandbox.dataplane.records import Alert, Point
 # What a tile says about the present is not older than this.
 RECENT_SECONDS = 30 * MINUTE
 PROBED_SECONDS = 2 * MINUTE
+NOT_POSTED = "no instance has posted yet"
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,13 @@ class Tile:
 
 def tiles(figures: Figures) -> list[Tile]:
     """Return one tile for each thing that may go wrong."""
-    newest = figures.rows[-1] if figures.rows else {}
     answering, probed = _answering(figures)
-    posting = {
-        row.get("Instance") for row in figures.rows if time_of(row) >= figures.now - RECENT_SECONDS
-    }
+    posting = {row.get("Instance") for row in figures.rows if _is_recent(figures, row)}
     open_alerts = [each for each in figures.alerts if each.resolved is None]
     return [
-        _quota("Transfer used", newest, "BytesSent", "TransferQuota", "TransferPercent"),
-        _quota("Storage used", newest, "BytesStored", "StorageQuota", "StoragePercent"),
-        _certificate(newest, figures.certificate_warning_days),
+        _quota(figures, "Transfer used", "BytesSent", "TransferQuota", "TransferPercent"),
+        _quota(figures, "Storage used", "BytesStored", "StorageQuota", "StoragePercent"),
+        _certificate(figures),
         Tile(
             "Instances healthy",
             f"{answering} of {figures.instances}" if probed else "unknown",
@@ -49,12 +47,7 @@ def tiles(figures: Figures) -> list[Tile]:
             "in the last half hour",
             _of(len(posting), figures.instances),
         ),
-        Tile(
-            "Content",
-            ("stopped" if newest.get("Stopped") else "served") if newest else "unknown",
-            f"as of {clock(time_of(newest))}" if newest else "no instance has posted yet",
-            ("critical" if newest.get("Stopped") else "good") if newest else "unknown",
-        ),
+        _content(figures),
         Tile(
             "Alerts open",
             str(len(open_alerts)),
@@ -64,26 +57,52 @@ def tiles(figures: Figures) -> list[Tile]:
     ]
 
 
-def _quota(title: str, newest: Row, used: str, quota: str, percent: str) -> Tile:
-    share = newest.get(percent)
-    if share is None:
-        detail = "not measured yet" if newest else "no instance has posted yet"
+def _newest(figures: Figures, column: str) -> Row:
+    """The newest row in which a figure is known, empty where there is none."""
+    return next((row for row in reversed(figures.rows) if row.get(column) is not None), {})
+
+
+def _is_recent(figures: Figures, row: Row) -> bool:
+    return time_of(row) >= figures.now - RECENT_SECONDS
+
+
+def _quota(figures: Figures, title: str, used: str, quota: str, percent: str) -> Tile:
+    row = _newest(figures, percent)
+    if not row:
+        detail = "not measured yet" if figures.rows else NOT_POSTED
         return Tile(title, "unknown", detail, "unknown")
-    level = "good"
+    share, level = row[percent], "good"
     for name in ("warning", "critical"):
-        if share >= newest[f"{name.capitalize()}Percent"]:
+        if share >= row[f"{name.capitalize()}Percent"]:
             level = name
-    detail = f"{amount(newest[used])} of {newest[quota] / GB:,.6g} GB"
+    detail = f"{amount(row[used])} of {row[quota] / GB:,.6g} GB"
+    if not _is_recent(figures, row):
+        detail, level = f"{detail}, as of {clock(time_of(row))}", "unknown"
     return Tile(title, f"{share:.1f} %", detail, level)
 
 
-def _certificate(newest: Row, warning_days: float) -> Tile:
-    days = newest.get("CertificateDaysLeft")
-    if days is None:
-        return Tile("Certificate ends in", "unknown", "no instance has posted yet", "unknown")
+def _certificate(figures: Figures) -> Tile:
+    title, row = "Certificate ends in", _newest(figures, "CertificateDaysLeft")
+    if not row:
+        return Tile(title, "unknown", NOT_POSTED, "unknown")
+    days, warning_days = row["CertificateDaysLeft"], figures.certificate_warning_days
     level = "critical" if days < 0 else "warning" if days <= warning_days else "good"
-    thumbprint = f"SHA-1 {str(newest['CertificateThumbprint'])[:12]}…"
-    return Tile("Certificate ends in", f"{days} days", thumbprint, level)
+    thumbprint = f"SHA-1 {str(row['CertificateThumbprint'])[:12]}…"
+    return Tile(title, f"{days} days", thumbprint, level if _is_recent(figures, row) else "unknown")
+
+
+def _content(figures: Figures) -> Tile:
+    title, row = "Content", _newest(figures, "Stopped")
+    if not figures.instances:
+        return Tile(title, "not served", "the stack asks for no instance", "unknown")
+    if not row:
+        return Tile(title, "unknown", NOT_POSTED, "unknown")
+    detail = f"as of {clock(time_of(row))}"
+    if not _is_recent(figures, row):
+        return Tile(title, "unknown", detail, "unknown")
+    if row["Stopped"]:
+        return Tile(title, "stopped", detail, "critical")
+    return Tile(title, "served", detail, "good")
 
 
 def _of(there: int, wanted: int) -> str:

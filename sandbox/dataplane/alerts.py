@@ -147,7 +147,8 @@ def measured(
         if condition.aggregation == "Total":
             return total
         return total / sum(point.count for point in points)
-    rows = records.rows(query.table, start, now)
+    every = records.rows(query.table, start, now)
+    rows = [row for row in every if row.get(query.known) is not None]
     if newest:
         value = rows[-1].get(query.column) if rows else None
         return None if value is None else float(value)

@@ -49,6 +49,8 @@ class Query:
     """The name that `QUERIES` has for it."""
     table: str
     """Id of the table, in lower case."""
+    known: str
+    """The column without which a row does not count."""
     column: str
 
 
@@ -224,7 +226,11 @@ def _log_conditions(body: Mapping[str, Any]) -> Iterator[Condition]:
         )
         yield Condition(
             query=Query(
-                text, form, _table(body["scopes"][0], match["table"]), each["metricMeasureColumn"]
+                text,
+                form,
+                _table(body["scopes"][0], match["table"]),
+                match["known"],
+                each["metricMeasureColumn"],
             ),
             metric="",
             namespace="",

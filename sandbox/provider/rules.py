@@ -438,9 +438,11 @@ METRICS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"microsoft.storage/stora
         "network in total": ("vmname",), "network out total": ("vmname",),
         "available memory bytes": ("vmname",), "vmavailabilitymetric": ("vmname", "context")}}
 
-# The forms of log-alert query that the sandbox can evaluate. Group `table` is the table. Each form
-# has a name, by which the evaluator knows it. To allow another form, add a row.
+# The forms of log-alert query that the sandbox can evaluate. Group `table` is the table,
+# `known` the column of the rows that count. Each form has a name, by which the evaluator knows it.
+# To allow another form, add a row.
 QUERIES: Mapping[str, str] = {
-    "last row": r"(?P<table>\w+)\s*\|\s*summarize arg_max\(TimeGenerated, \*\)"
-    r"\s*\|\s*project (?P<columns>.+)",
-    "rows": r"(?P<table>\w+)\s*\|\s*summarize (?P<columns>\w+) = count\(\)"}
+    "last row": r"(?P<table>\w+)\s*\|\s*where isnotnull\((?P<known>\w+)\)"
+    r"\s*\|\s*summarize arg_max\(TimeGenerated, \*\)\s*\|\s*project (?P<columns>.+)",
+    "rows": r"(?P<table>\w+)\s*\|\s*where isnotnull\((?P<known>\w+)\)"
+    r"\s*\|\s*summarize (?P<columns>\w+) = count\(\)"}

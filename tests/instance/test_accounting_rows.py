@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 
 from components.quotas.usage_table import COLUMNS, Kind
 from instance.agent import messages, traffic
+from instance.agent.accounting import STALE_SECONDS
 from instance.agent.problem import Problem
 from sandbox.dataplane.server import Answer
 from tests.instance.azure_monitor import HOUR, AzureMonitor
@@ -101,8 +102,9 @@ def test_a_row_says_what_is_known(
 ) -> None:
     azure.send(5 * 10**9 + 1, azure.now)
     azure.stored = {int(azure.now) // HOUR * HOUR: 10.0**12}
-    agent.count()
     agent.accounting.read_capacity(usage())
+    # A count after it forgets nothing of it.
+    agent.count()
     log.write(line("/apps/a.bin", 7), line("/apps/a.bin", 8, cache="MISS"), line("/b"))
     row = posted(agent, issued)
     written = datetime.fromisoformat(row.pop("TimeGenerated")).timestamp()
@@ -127,8 +129,8 @@ def test_a_row_says_what_is_known(
         "BytesServed": 115,
         "Stopped": False,
         "TopContent": [
-            {"path": "/apps/a.bin", "requests": 2, "bytes": 15},
             {"path": "/b", "requests": 1, "bytes": 100},
+            {"path": "/apps/a.bin", "requests": 2, "bytes": 15},
         ],
     }
 
@@ -142,6 +144,24 @@ def test_what_is_not_known_is_left_open(agent: Agent, issued: Issued) -> None:
     unknown = [name for name, value in row.items() if value is None]
     assert unknown == ["BytesSent", "TransferPercent", "BytesStored", "StoragePercent"]
     assert not row["Stopped"]
+
+
+def test_a_count_that_has_gone_blind_shows_though_content_stays_stopped(
+    azure: AzureMonitor, agent: Agent, issued: Issued, wait: Callable[[float], None]
+) -> None:
+    azure.send(9 * 10**9, azure.now)
+    agent.count()
+    assert posted(agent, issued)["BytesSent"] == 9 * 10**9
+    azure.faults = [Answer(403, {"error": {"code": "AuthorizationFailed"}})]
+    with pytest.raises(Problem, match="does not admit"):
+        agent.count()
+    wait(STALE_SECONDS - 10)
+    assert posted(agent, issued)["BytesSent"] == 9 * 10**9
+    wait(10)
+    row = posted(agent, issued)
+    assert (row["BytesSent"], row["TransferPercent"], row["Stopped"]) == (None, None, True)
+    agent.count()
+    assert posted(agent, issued)["BytesSent"] == 9 * 10**9
 
 
 def test_rows_come_every_five_minutes_and_at_once_when_they_say_something_new(
@@ -267,14 +287,17 @@ def test_refused_requests_count_and_name_no_content(agent: Agent, issued: Issued
 def test_thousands_of_names_take_little_room_and_hide_no_sum(
     agent: Agent, issued: Issued, log: Log
 ) -> None:
-    log.write(*(line("/popular", 1) for _ in range(50)))
+    log.write(line("/image", 10**9), *(line("/popular", 1) for _ in range(50)))
     log.write(*(line(f"/{number}", 1) for number in range(3 * traffic.MOST_PATHS)))
     counted = agent.accounting._traffic.counts
     row = posted(agent, issued)
-    assert row["Requests"] == 3 * traffic.MOST_PATHS + 50
+    assert row["Requests"] == 3 * traffic.MOST_PATHS + 51
     assert len(counted.content) <= traffic.MOST_PATHS
     assert len(row["TopContent"]) == traffic.TOP
-    assert row["TopContent"][0] == {"path": "/popular", "requests": 50, "bytes": 50}
+    assert row["TopContent"][:2] == [
+        {"path": "/image", "requests": 1, "bytes": 10**9},
+        {"path": "/popular", "requests": 50, "bytes": 50},
+    ]
 
 
 def test_a_long_log_is_counted_over_several_passes(

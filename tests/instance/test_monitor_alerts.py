@@ -72,8 +72,10 @@ def rule(name: str, what: Condition, *, window: str = "PT1H") -> AlertRule:
     )
 
 
-NEWEST = Query(newest("clouddp1abc_CL", BYTES_SENT), "last row", TABLE, BYTES_SENT.name)
-COUNT = Query(row_count("clouddp1abc_CL"), "rows", TABLE, ROWS)
+NEWEST = Query(
+    newest("clouddp1abc_CL", BYTES_SENT), "last row", TABLE, BYTES_SENT.name, BYTES_SENT.name
+)
+COUNT = Query(row_count("clouddp1abc_CL", BYTES_SENT), "rows", TABLE, BYTES_SENT.name, ROWS)
 TRANSFER = rule("transfer-warning", condition(NEWEST, "GreaterThanOrEqual", 500))
 SILENT = rule("agent-silent", condition(COUNT, "LessThan", 1), window="PT30M")
 UNREACHABLE = rule("unreachable", condition(None, "LessThan", 10), window="PT5M")
@@ -135,13 +137,18 @@ def test_nobody_is_told_again_after_a_restart(tmp_path: Path) -> None:
     assert watch.look() == []
 
 
-def test_the_newest_row_of_the_window_is_the_one_that_counts(tmp_path: Path) -> None:
+def test_the_newest_known_figure_of_the_window_is_the_one_that_counts(tmp_path: Path) -> None:
     watch = Watch(tmp_path, TRANSFER)
-    watch.sent(500)
-    watch.now += 10
     watch.sent(None)
     assert watch.look() == []
+    watch.sent(500)
+    watch.now += 10
+    watch.sent(499)
+    assert watch.look() == []
     watch.sent(501)
+    watch.now += 10
+    # An instance that cannot read it hides nothing that another one knows.
+    watch.sent(None)
     assert watch.look() == ["Fired"]
     assert watch.look(HOUR + 1) == []
     assert watch.look() == []
@@ -165,6 +172,14 @@ def test_a_rule_that_is_gone_or_off_tells_nobody(tmp_path: Path) -> None:
     assert watch.records.alerts()[0].resolved is None
     assert watch.watcher.look((), [], NOW + 10) == []
     assert watch.records.alerts()[0].resolved == NOW + 10
+
+
+def test_rows_without_the_figure_are_silence(tmp_path: Path) -> None:
+    watch = Watch(tmp_path, SILENT)
+    assert watch.look() == []
+    watch.now += 30 * 60
+    watch.sent(None)
+    assert watch.look() == ["Fired"]
 
 
 def test_silence_is_told_after_a_whole_window_of_it_and_ends_with_a_row(tmp_path: Path) -> None:

@@ -76,7 +76,6 @@ def test_all_tiles_are_green_when_all_is_well() -> None:
         ("Transfer used", {"TransferPercent": 50.0}, "warning"),
         ("Transfer used", {"TransferPercent": 90.0}, "critical"),
         ("Storage used", {"StoragePercent": 90.1}, "critical"),
-        ("Storage used", {"StoragePercent": None}, "unknown"),
         ("Certificate ends in", {"CertificateDaysLeft": 31}, "good"),
         ("Certificate ends in", {"CertificateDaysLeft": 30}, "warning"),
         ("Certificate ends in", {"CertificateDaysLeft": -1}, "critical"),
@@ -105,6 +104,28 @@ def test_before_the_first_row_most_is_unknown_and_the_page_says_so() -> None:
     unknown = {title for title, level in levels(figures).items() if level == "unknown"}
     assert {"Transfer used", "Storage used", "Certificate ends in", "Content"} <= unknown
     assert "No instance has posted a row yet." in page([figures])
+
+
+def test_what_nobody_has_said_for_half_an_hour_is_not_known_any_more() -> None:
+    quiet = replace(FINE, rows=[row(NOW - 31 * 60)])
+    unknown = {title for title, level in levels(quiet).items() if level == "unknown"}
+    assert unknown == {"Transfer used", "Storage used", "Certificate ends in", "Content"}
+    values = {each.title: (each.value, each.detail) for each in tiles(quiet)}
+    assert values["Content"][0] == "unknown"
+    assert values["Transfer used"][0] == "30.0 %"
+    assert ", as of 2027-01-15" in values["Transfer used"][1]
+
+
+def test_a_figure_that_one_instance_does_not_know_is_taken_from_another() -> None:
+    blind = row(BytesSent=None, TransferPercent=None)
+    assert levels(replace(FINE, rows=[row(NOW - 120), blind])) == levels(FINE)
+    assert levels(replace(FINE, rows=[blind])) == levels(FINE) | {"Transfer used": "unknown"}
+
+
+def test_a_service_without_instances_serves_nothing_and_is_not_called_well() -> None:
+    stopped = replace(FINE, instances=0)
+    (content,) = (each for each in tiles(stopped) if each.title == "Content")
+    assert (content.value, content.level) == ("not served", "unknown")
 
 
 def test_an_open_alert_shows_by_its_severity_and_stays_listed_when_resolved() -> None:

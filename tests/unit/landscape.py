@@ -34,6 +34,7 @@ SCRIPT = base64.b64encode(gzip.compress(b"#!/bin/sh\n", mtime=0)).decode()
 # A key whose private half does not exist: the numbers are no secret.
 _ED25519 = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20" + bytes(32)
 SSH_KEY = f"ssh-ed25519 {base64.b64encode(_ED25519).decode()}"
+NEWEST = "Usage_CL | where isnotnull(Bytes) | summarize arg_max(TimeGenerated, *) | project Bytes"
 TABLE = {
     "name": "Usage_CL",
     "columns": [{"name": "TimeGenerated", "type": "dateTime"}, {"name": "Bytes", "type": "long"}],
@@ -311,7 +312,7 @@ LANDSCAPE: dict[str, dict[str, Any]] = {
         "criteria": {
             "allOf": [
                 {
-                    "query": "Usage_CL | summarize arg_max(TimeGenerated, *) | project Bytes",
+                    "query": NEWEST,
                     "metricMeasureColumn": "Bytes",
                     "timeAggregation": "Maximum",
                     "operator": "GreaterThan",

@@ -17,6 +17,7 @@ from .landscape import (
     BALANCER,
     LANDSCAPE,
     NETWORKS,
+    NEWEST,
     POOL,
     PROBE,
     PUBLIC,
@@ -333,8 +334,7 @@ CHANGES: tuple[Row, ...] = (
     ("a metric alert that never resolves, which the sandbox cannot evaluate",
      "monitor:MetricAlert", {"autoMitigate": False}, "UnsupportedAlert", "by themselves"),
     ("a query of a table that is not there", "monitor:ScheduledQueryRule",
-     {QUERY: "None_CL | summarize arg_max(TimeGenerated, *) | project Bytes"}, "BadRequest",
-     "None_CL"),
+     {QUERY: NEWEST.replace("Usage_CL", "None_CL")}, "BadRequest", "None_CL"),
     ("rows for a table that is not there", "monitor:DataCollectionRule",
      {"dataFlows__0__outputStream": "Custom-None_CL"}, "InvalidOutputTable", "Custom-None_CL"),
     ("a stream that is not declared", "monitor:DataCollectionRule",
@@ -614,7 +614,7 @@ def test_a_collection_rule_must_be_in_its_workspaces_region(azure: Cloud) -> Non
 
 
 def test_an_unknown_table_is_no_matter_when_the_query_is_not_to_be_checked(azure: Cloud) -> None:
-    query = "Later_CL | summarize arg_max(TimeGenerated, *) | project Bytes"
+    query = NEWEST.replace("Usage_CL", "Later_CL")
     place(
         azure,
         "monitor:ScheduledQueryRule",

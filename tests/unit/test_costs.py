@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from components.costs import PRICES_OF, estimate
+from components.costs import PRICES_OF, alerts_month, estimate
+from components.quotas.alert_rules import LogRule, alert_rules
 from components.regions import REGIONS
+
+from .examples import NAMES
 
 
 def lines(**changed: Any) -> tuple[str, ...]:
@@ -22,6 +25,7 @@ def lines(**changed: Any) -> tuple[str, ...]:
         "storage_quota_gb": 2000,
         "transfer_quota_gb": 10_000,
         "transfer_period_days": 30,
+        "stop_at_critical": False,
     }
     return estimate(**{**asked, **changed})
 
@@ -55,8 +59,8 @@ def test_the_default_distribution_point_costs_what_the_price_lists_add_up_to() -
         "    $4 alerts",
         # 1000 x (0.087 + 0.005)
         (
-            "  $92 for each TB that clients download, so at most $920 a month for the 10,000 GB "
-            "that the quota allows"
+            "  $92 for each TB that clients download: $920 a month when all of the quota is used "
+            "(10,000 GB), at which nothing stops (stopAtCritical)"
         ),
         "  Not in it: storage operations, and logs of some megabytes a day.",
     )
@@ -136,10 +140,36 @@ def test_a_terabyte_costs_by_the_continent_that_it_leaves(region: str, per_tb: i
 
 
 def test_a_quota_over_another_period_is_turned_into_a_month() -> None:
-    assert "at most $1,840 a month for the 20,000 GB" in lines(transfer_period_days=15)[7]
+    assert (
+        "$1,840 a month when all of the quota is used (20,000 GB)"
+        in (lines(transfer_period_days=15)[7])
+    )
+
+
+def test_a_service_that_stops_at_its_quota_is_not_said_to_go_on() -> None:
+    assert lines(stop_at_critical=True)[7].endswith("(10,000 GB)")
+
+
+@pytest.mark.parametrize("instances", [0, 2])
+def test_alerts_cost_what_those_that_are_on_add_up_to(instances: int) -> None:
+    rules = alert_rules(
+        NAMES,
+        storage_quota_gb=1,
+        transfer_quota_gb=1,
+        transfer_period_days=30,
+        warning_percent=50,
+        critical_percent=90,
+        stop_at_critical=False,
+        certificate_warning_days=30,
+        instances=instances,
+    )
+    on = [rule for rule in rules if instances or not rule.of_instances]
+    dear = {"PT5M": 1.50, "PT15M": 0.50, "PT1H": 0.50}
+    prices = [dear[rule.every] if isinstance(rule, LogRule) else 0.10 for rule in on]
+    assert alerts_month(instances) == pytest.approx(sum(prices))
 
 
 def test_a_stopped_service_pays_for_no_instance() -> None:
     stopped = lines(instances=0)
-    assert stopped[1] == "  $68 a month"
+    assert stopped[1] == "  $64 a month"
     assert stopped[2] == "    $0 instances: the service is stopped"

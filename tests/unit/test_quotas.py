@@ -37,7 +37,9 @@ WORKSPACE = "azure-native:operationalinsights:Workspace"
 LOG_ALERT = "azure-native:monitor:ScheduledQueryRule"
 METRIC_ALERT = "azure-native:monitor:MetricAlert"
 
-ABOUT_INSTANCES = {"agent-silent", "unreachable", "data-path", "degraded"}
+OF_REACH = {"unreachable", "data-path", "degraded"}
+OF_SILENCE = {"agent-silent", *OF_REACH}
+OF_STORAGE = {"storage-warning", "storage-critical"}
 WINDOW_MINUTES = {"PT5M": 5, "PT30M": 30, "PT1H": 60, "PT6H": 360}
 EVERY_MINUTES = {"PT1M": 1, "PT5M": 5, "PT15M": 15, "PT1H": 60}
 
@@ -156,7 +158,8 @@ def test_transfer_is_watched_in_the_newest_row_of_the_last_hour(level: str, used
     assert alert.type == LOG_ALERT
     assert condition(alert) == {
         "criterionType": "StaticThresholdCriterion",
-        "query": f"{TABLE} | summarize arg_max(TimeGenerated, *) | project BytesSent",
+        "query": f"{TABLE} | where isnotnull(BytesSent) | summarize arg_max(TimeGenerated, *) "
+        "| project BytesSent",
         "metricMeasureColumn": "BytesSent",
         "timeAggregation": "Maximum",
         "operator": "GreaterThanOrEqual",
@@ -169,7 +172,8 @@ def test_transfer_is_watched_in_the_newest_row_of_the_last_hour(level: str, used
 def test_a_certificate_that_nobody_posted_about_does_not_count_as_expired() -> None:
     expiring = condition(alerts(quotas(certificate_warning_days=45))["certificate-expiring"])
     assert expiring["query"] == (
-        f"{TABLE} | summarize arg_max(TimeGenerated, *) | project CertificateDaysLeft"
+        f"{TABLE} | where isnotnull(CertificateDaysLeft) | summarize arg_max(TimeGenerated, *) "
+        "| project CertificateDaysLeft"
     )
     assert (expiring["operator"], expiring["threshold"]) == ("LessThanOrEqual", 45)
     # A total of nothing is 0, which is below every threshold; a minimum of nothing is nothing.
@@ -178,7 +182,10 @@ def test_a_certificate_that_nobody_posted_about_does_not_count_as_expired() -> N
 
 def test_a_silent_agent_is_told_by_a_query_that_answers_even_for_an_empty_table() -> None:
     silent = alerts(quotas())["agent-silent"]
-    assert condition(silent)["query"] == f"{TABLE} | summarize Rows = count()"
+    # A row without that figure is from an agent that is as good as silent.
+    assert condition(silent)["query"] == (
+        f"{TABLE} | where isnotnull(BytesSent) | summarize Rows = count()"
+    )
     assert condition(silent)["metricMeasureColumn"] == "Rows"
     assert condition(silent)["timeAggregation"] == "Total"
     assert (condition(silent)["operator"], condition(silent)["threshold"]) == ("LessThan", 1)
@@ -189,7 +196,7 @@ def test_reachability_is_watched_on_the_balancers_own_metrics() -> None:
     watched = {
         role: (condition(each)["metricName"], condition(each)["operator"], each.inputs["scopes"])
         for role, each in alerts(quotas()).items()
-        if role in ABOUT_INSTANCES - {"agent-silent"}
+        if role in OF_REACH
     }
     assert watched == {
         "unreachable": ("DipAvailability", "LessThan", [BALANCER]),
@@ -244,12 +251,10 @@ def test_without_instances_their_alerts_are_off_but_still_there() -> None:
     running, stopped = alerts(quotas()), alerts(quotas(instances=0))
     assert stopped.keys() == running.keys()
     assert all(each.inputs["enabled"] is True for each in running.values())
-    assert {role for role, each in stopped.items() if not each.inputs["enabled"]} == (
-        ABOUT_INSTANCES
-    )
+    assert {role for role, each in stopped.items() if each.inputs["enabled"]} == OF_STORAGE
 
 
-def test_alerts_on_instances_name_the_scale_set_which_must_exist_first() -> None:
+def test_alerts_on_silence_name_the_scale_set_which_must_exist_first() -> None:
     def program() -> None:
         machines = pulumi.CustomResource(
             "azure-native:compute:VirtualMachineScaleSet", "machines", {"vmScaleSetName": "set"}
@@ -257,7 +262,7 @@ def test_alerts_on_instances_name_the_scale_set_which_must_exist_first() -> None
         QuotaAlerts("dp-quotas", arguments(scale_set_id=machines.id))
 
     waiting = {role for role, each in alerts(run(program)).items() if "machines" in each.waits_for}
-    assert waiting == ABOUT_INSTANCES
+    assert waiting == OF_SILENCE
 
 
 # What the mails say, and to whom
@@ -266,13 +271,16 @@ def test_alerts_on_instances_name_the_scale_set_which_must_exist_first() -> None
 @pytest.mark.parametrize(
     ("role", "says"),
     [
-        ("storage-warning", "50 % or more of the storage quota is used (1,000 of 2,000 GB)"),
+        (
+            "storage-warning",
+            "50 % or more of the storage quota is used (from 1,000 of 2,000 GB on)",
+        ),
         (
             "transfer-critical",
-            "90 % or more of the transfer quota is used (9,000 of 10,000 GB in 30 days)",
+            "90 % or more of the transfer quota is used (from 9,000 of 10,000 GB in 30 days on)",
         ),
         ("certificate-expiring", "the certificate expires in 30 days or less"),
-        ("agent-silent", "no instance has posted its figures for half an hour"),
+        ("agent-silent", "no instance has posted for half an hour how much was sent"),
         ("unreachable", "no instance answers, so clients cannot download"),
     ],
 )
