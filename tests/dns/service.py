@@ -17,6 +17,7 @@ import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from components.readiness.stages import QUOTA_USED_UP
 from tests.dns.servers import ADDRESS
 from tests.unit.certificates import Key, ec_key, make_authority, make_certificate
 
@@ -67,6 +68,7 @@ class Behaviour:
         length: whether HEAD tells the length.
         shift: by how much it errs in the ranges that it sends.
         token_key: key of the tokens that it takes; none for everybody.
+        stopped: of so many requests for content, one is refused for the transfer quota; 0 for none.
     """
 
     identities: Sequence[Identity]
@@ -75,6 +77,7 @@ class Behaviour:
     length: bool = True
     shift: int = 0
     token_key: str = ""
+    stopped: int = 0
     requests: list[str] = field(default_factory=list)
     asked_for: list[str | None] = field(default_factory=list)
     """Names that clients sent in the handshake (SNI)."""
@@ -93,6 +96,8 @@ def identity(fqdn: str = FQDN, **changes: object) -> Identity:
 def serve(behaviour: Behaviour, folder: Path) -> Generator[int]:
     """Serves on loopback until the end of the block. Yields the port."""
     numbers = itertools.count()
+    downloads = itertools.count()
+    writing = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -108,6 +113,8 @@ def serve(behaviour: Behaviour, folder: Path) -> Generator[int]:
                 self.answer(behaviour.ready, json.dumps({"waits for": "certificate"}).encode())
             elif not self.may():
                 self.answer(401, b"A token is needed.")
+            elif behaviour.stopped and next(downloads) % behaviour.stopped == 0:
+                self.answer(503, b"Stopped.", {"X-CloudDP-Reason": QUOTA_USED_UP})
             elif unquote(self.path) != CONTENT_PATH:
                 self.answer(404, b"There is no such content.")
             else:
@@ -152,10 +159,12 @@ def serve(behaviour: Behaviour, folder: Path) -> Generator[int]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 64
 
         def process_request_thread(self, request, client_address) -> None:  # noqa: ANN001
             each = behaviour.identities[next(numbers) % len(behaviour.identities)]
-            context = _context(each, folder)
+            with writing:
+                context = _context(each, folder)
             context.sni_callback = lambda _, name, __: behaviour.asked_for.append(name)
             with (
                 contextlib.suppress(OSError),

@@ -19,7 +19,7 @@ from components.dns.lookups import Resolver
 from components.proxy import Proxy
 from components.readiness import connection_check
 from components.readiness.connection_check import TOKEN_KEY_VARIABLE, main
-from components.readiness.stages import Subject, stages
+from components.readiness.stages import QUOTA_USED_UP, Subject, stages
 from tests.dns.servers import ADDRESS, Bind, free_port
 from tests.dns.service import (
     CONTENT_PATH,
@@ -207,6 +207,28 @@ def test_content_that_is_missing_is_a_mistake_where_it_was_asked_for(
     world: Callable[..., World],
 ) -> None:
     assert "404" in world().failures("--path", "apps/two.bin")["download"]
+
+
+@pytest.mark.parametrize("sample", ["", CONTENT_PATH.removeprefix("/")])
+def test_content_that_one_of_the_instances_still_refuses_is_no_way_in(
+    world: Callable[..., World], sample: str
+) -> None:
+    mixed = world()
+    mixed.behaviour.stopped = 4
+    subject = Subject(
+        service="dp1",
+        fqdn=FQDN,
+        site_fqdn=SITE,
+        virtual_ip=ADDRESS,
+        port=mixed.port,
+        anonymous=True,
+        instances=2,
+        sample=sample,
+    )
+    found = {each.name: each for each in stages(subject, resolver=Resolver(), proxy=Proxy())}
+    look = found["download"].look()
+    assert (look.ok, look.stopped) == (False, True)
+    assert look.seen == f'503 ("{QUOTA_USED_UP}") on 4 of 16 connections'
 
 
 @pytest.mark.parametrize(
