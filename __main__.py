@@ -24,7 +24,7 @@ def program() -> None:
     from components.costs import estimate_for
     from components.preflight import check_names
     from components.readiness.waiting import insist
-    from components.renaming import refuse_renaming
+    from components.renaming import deployed_names, refuse_renaming
     from components.service import OS_DISK_GIB
 
     gc.freeze()
@@ -32,8 +32,9 @@ def program() -> None:
 
     for warning in dict.fromkeys(warning for entry in entries for warning in entry.warnings):
         pulumi.log.warn(warning)
-    refuse_renaming(entries)
-    check_names(entries)
+    deployed = deployed_names()
+    refuse_renaming(entries, deployed)
+    check_names(entries, deployed)
     points = {}
     for entry in entries:
         point = CloudDistributionPoint(entry.names.service, entry)

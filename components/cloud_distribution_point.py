@@ -248,6 +248,7 @@ class CloudDistributionPoint(pulumi.ComponentResource):
                 "fqdn": args.names.fqdn,
                 "target": target,
                 "dns": args.dns,
+                "resolver": resolver_of(args),
                 "zone_provider": for_subscription(args.dns.subscription_id),
             },
             child,

@@ -6,7 +6,7 @@ device. Only where a name resolves is Azure asked whether it is this distributio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
 from pulumi_azure_native import dns, keyvault, network, storage
@@ -25,11 +25,12 @@ from .proxy import Proxy, proxy_from
 from .settings import DistributionPointSettings, DnsMode
 
 
-def check_names(entries: Sequence[DistributionPointSettings]) -> None:
+def check_names(entries: Sequence[DistributionPointSettings], deployed: Mapping[str, str]) -> None:
     """Refuses names that are somebody else's, all of them at once; a failed look-up only warns.
 
     Args:
         entries: the distribution points of the stack.
+        deployed: service FQDNs of those that are deployed, by service name.
 
     Raises:
         pulumi.RunError: one sentence for each name that is in use already.
@@ -40,7 +41,7 @@ def check_names(entries: Sequence[DistributionPointSettings]) -> None:
     problems: list[str] = []
     warnings: list[str] = []
     for entry, each in zip(entries, found, strict=True):
-        of_entry, hints = refusals(each, _is_ours(entry))
+        of_entry, hints = refusals(each, _is_ours(entry, deployed))
         whose = f"{entry.names.service}: " if len(entries) > 1 else ""
         problems += [whose + problem for problem in of_entry]
         warnings += [whose + hint for hint in hints]
@@ -60,14 +61,21 @@ def resolver_of(entry: DistributionPointSettings) -> Resolver:
     return Resolver(nameservers(entry.nameservers), proxy=proxy_of(entry))
 
 
-def _is_ours(entry: DistributionPointSettings) -> Callable[[Taken], bool]:
+def _is_ours(
+    entry: DistributionPointSettings, deployed: Mapping[str, str]
+) -> Callable[[Taken], bool]:
     """Tells whether a name that resolves is this entry's own."""
 
     def is_ours(taken: Taken) -> bool:
-        return _shown(_is_held, entry, taken) or bool(
-            # Somebody may have turned the stack's own alias elsewhere, which `up` puts right.
-            taken.holder is Holder.SERVICE and taken.alias_of and _shown(_is_kept, entry, taken)
-        )
+        if _shown(_is_held, entry, taken):
+            return True
+        if taken.holder is not Holder.SERVICE:
+            return False
+        if entry.dns.mode is DnsMode.MANUAL:
+            # Nothing is overwritten: the operator is shown what to change, and `up` waits for it.
+            return taken.name in deployed.values()
+        # Somebody may have turned the stack's own alias elsewhere, which `up` puts right.
+        return bool(taken.alias_of) and _shown(_is_kept, entry, taken)
 
     return is_ours
 
@@ -118,7 +126,7 @@ def _is_kept(entry: DistributionPointSettings, taken: Taken) -> bool:
                 resource_group_name=settings.resource_group,
                 opts=_signed_in(settings.subscription_id or entry.subscription_id),
             )
-            return record.metadata == mark()
+            return mark().items() <= (record.metadata or {}).items()
         case DnsMode.RFC2136:
             _address(entry)  # before there is one, there is no record either
             # Later, the engine knows who made the record: where it was not the stack, it has the

@@ -53,6 +53,20 @@ class Proxy:
         return self.for_hosts(parts.hostname or "", port=parts.port or HTTPS_PORT)
 
 
+def of_environment(environment: Mapping[str, str]) -> tuple[str, str]:
+    """The variable that names a proxy, and what it says; both empty where none does.
+
+    Lower case wins, as with curl. ``ALL_PROXY`` may name a proxy of a kind that cannot be used here
+    (SOCKS): it is passed over.
+    """
+    for variable in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        url = environment.get(variable, "")
+        of_another_kind = "://" in url and not url.lower().startswith(("http://", "https://"))
+        if url and not (of_another_kind and variable.lower() == "all_proxy"):
+            return variable, url
+    return "", ""
+
+
 def proxy_from(setting: str | None, environment: Mapping[str, str] = os.environ) -> Proxy:
     """The proxy of the setting, else of ``HTTPS_PROXY``; ``NO_PROXY`` holds for either.
 
@@ -60,14 +74,11 @@ def proxy_from(setting: str | None, environment: Mapping[str, str] = os.environ)
         setting: value of ``proxy``, if it is set.
         environment: environment variables.
     """
-
-    def variable(name: str) -> str:
-        return environment.get(name.lower()) or environment.get(name) or ""
-
-    url = setting or variable("HTTPS_PROXY") or variable("ALL_PROXY")
+    url = setting or of_environment(environment)[1]
     if url and "://" not in url:
         url = f"http://{url}"
-    entries = variable("NO_PROXY").replace(",", " ").split()
+    without = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    entries = without.replace(",", " ").split()
     return Proxy(url, tuple(entries))
 
 

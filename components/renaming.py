@@ -13,16 +13,19 @@ import pulumi
 from .settings import DistributionPointSettings
 
 
-def refuse_renaming(entries: Sequence[DistributionPointSettings]) -> None:
+def refuse_renaming(
+    entries: Sequence[DistributionPointSettings], deployed: Mapping[str, str]
+) -> None:
     """Compares the stack with what it last deployed.
 
     Args:
         entries: the distribution points of the stack.
+        deployed: service FQDNs of those that are deployed, by service name.
 
     Raises:
         pulumi.RunError: one sentence for each that would be another one by default.
     """
-    problems = renamed(entries, _deployed())
+    problems = renamed(entries, deployed)
     if problems:
         raise pulumi.RunError("\n".join(problems))
 
@@ -60,7 +63,7 @@ def renamed(entries: Sequence[DistributionPointSettings], deployed: Mapping[str,
     return problems
 
 
-def _deployed() -> dict[str, str]:
+def deployed_names() -> dict[str, str]:
     """Service FQDNs in the stack's outputs, by service name; none where they cannot be read.
 
     An `up` that fails keeps the outputs of the last one that did not.

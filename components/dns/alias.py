@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import NotRequired, TypedDict
 
 import pulumi
 from pulumi_azure_native import dns
 
 from ..settings import DnsMode, DnsSettings
+from .by_hand import request, standing, zone_line
 from .dynamic_cname import DynamicCname
-from .record_texts import commands, zone_line
+from .lookups import Resolver
 from .updates import Zone
 
 
@@ -31,6 +34,8 @@ class AliasArgs(TypedDict):
     """FQDN of the public IP address in the Azure domain."""
     dns: DnsSettings
     """Where the record lives and who may write it."""
+    resolver: Resolver
+    """Whom to ask what stands there, where the operator makes the record."""
     zone_provider: NotRequired[pulumi.ProviderResource | None]
     """Provider of the zone's subscription, where that is another one."""
 
@@ -79,16 +84,21 @@ class Alias(pulumi.ComponentResource):
                 )
             case DnsMode.MANUAL:
                 pulumi.Output.from_input(args["target"]).apply(
-                    lambda target: self._show(args["fqdn"], target, settings)
+                    lambda target: self._ask_for_it(args, target)
                 )
         self.record = pulumi.Output.from_input(args["target"]).apply(
             lambda target: zone_line(args["fqdn"], target, settings.ttl)
         )
         self.register_outputs({"record": self.record})
 
-    def _show(self, fqdn: str, target: str, settings: DnsSettings) -> None:
-        ways = commands(fqdn, target, settings.ttl, settings.zone)
-        pulumi.log.info(f"Create this record, in one of these ways:\n{ways}", self)
+    async def _ask_for_it(self, args: AliasArgs, target: str) -> None:
+        """Shows the operator what to make or to change, where the alias is not right already."""
+        settings = args["dns"]
+        there = await asyncio.to_thread(standing, args["fqdn"], args["resolver"])
+        if settings.zone:
+            there = replace(there, zone=settings.zone)
+        if text := request(args["fqdn"], target, settings.ttl, there):
+            pulumi.log.info(text, self)
 
 
 def relative_name(fqdn: str, zone: str) -> str:

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from ..clouds import Cloud
 from ..naming import Names
+from .by_hand import in_words
 from .lookups import Answer, LookupFailed, Resolver
 
 MOST_AT_ONCE = 16
@@ -138,7 +139,12 @@ def vault_host(names: Names, cloud: Cloud) -> str:
 
 
 def _azure_name(holder: Holder, chosen: str, name: str, resolver: Resolver) -> Taken | None:
-    return _taken(holder, chosen, resolver.step(name), resolver)
+    answer = resolver.step(name)
+    if answer.delegated_to:
+        raise LookupFailed(
+            f"{name} could not be looked up: {answer.server} only knows whom else to ask."
+        )
+    return _taken(holder, chosen, answer, resolver)
 
 
 def _service_name(names: Names, resolver: Resolver) -> Taken | None:
@@ -152,8 +158,8 @@ def _service_name(names: Names, resolver: Resolver) -> Taken | None:
         answers = [servers.ask(names.fqdn, kind) for kind in ("A", "AAAA")]
     except LookupFailed:
         servers = resolver
-        answers = [resolver.step(names.fqdn)]
-        if not answers[0].aliases and not answers[0].values:
+        answers = [resolver.step(names.fqdn), resolver.ask(names.fqdn, "AAAA")]
+        if not any(answer.aliases or answer.values for answer in answers):
             raise
     if names.site_fqdn in answers[0].aliases:
         return None
@@ -166,15 +172,7 @@ def _taken(holder: Holder, chosen: str, answer: Answer, asked: Resolver) -> Take
     if not leads_to:
         return None
     alias_of = next(iter(answer.aliases), "")
-    return Taken(holder, chosen, answer.name, leads_to, alias_of, _in_words(answer), asked)
-
-
-def _in_words(answer: Answer) -> str:
-    if answer.delegated_to:
-        return f"it is a zone of its own, delegated to {', '.join(answer.delegated_to)}"
-    if answer.aliases:
-        return f"it is an alias (CNAME) of {answer.aliases[0]}"
-    return f"it has the address {', '.join(answer.values)}"
+    return Taken(holder, chosen, answer.name, leads_to, alias_of, f"it {in_words(answer)}", asked)
 
 
 def _answers_for_any_name(taken: Taken) -> bool:
@@ -182,9 +180,11 @@ def _answers_for_any_name(taken: Taken) -> bool:
     label, _, domain = taken.name.partition(".")
     nobody = hashlib.sha256(label.encode()).hexdigest()[:20]
     try:
-        answer = taken.asked.ask(f"x{nobody}.{domain}", "A")
+        answers = [taken.asked.ask(f"x{nobody}.{domain}", kind) for kind in ("A", "AAAA")]
     except LookupFailed:
         return False
-    return bool(answer.values or answer.aliases) and set(answer.values + answer.aliases) >= set(
-        taken.leads_to
+    return any(
+        found >= set(taken.leads_to)
+        for answer in answers
+        if (found := {*answer.values, *answer.aliases})
     )

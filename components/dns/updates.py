@@ -15,6 +15,7 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
 import dns.tsig
 import dns.update
 
@@ -61,6 +62,8 @@ class Zone:
             UpdateFailed: the server did not say.
         """
         reply = self._ask(fqdn, "CNAME")
+        if any(rrset.rdtype == dns.rdatatype.DNAME for rrset in reply.answer):
+            return None  # servers make up an alias where all above it leads elsewhere
         for rrset in reply.answer:
             for record in rrset:
                 target = record.target.to_text(omit_final_dot=True).lower()
@@ -72,8 +75,9 @@ class Zone:
 
         Raises:
             NameInUse: something else is there.
-            UpdateFailed: the server refuses.
+            UpdateFailed: the server refuses, or nobody would see the record.
         """
+        self._insist_on_being_seen(record.fqdn)
         update = self._update()
         update.absent(_absolute(record.fqdn))
         update.add(_absolute(record.fqdn), record.ttl, "CNAME", _absolute(record.target))
@@ -88,8 +92,9 @@ class Zone:
 
         Raises:
             NameInUse: something else is there.
-            UpdateFailed: the server did not say.
+            UpdateFailed: the server did not say, or nobody would see the record.
         """
+        self._insist_on_being_seen(record.fqdn)
         question = self._update()  # what must be there alone, and no change
         question.absent(_absolute(record.fqdn))
         if self._send(question, record.fqdn) != dns.rcode.NOERROR:
@@ -132,6 +137,35 @@ class Zone:
         update.present(_absolute(record.fqdn), "CNAME", _absolute(record.target))
         update.delete(_absolute(record.fqdn), "CNAME", _absolute(record.target))
         return self._send(update, record.fqdn) == dns.rcode.NOERROR
+
+    def _insist_on_being_seen(self, fqdn: str) -> None:
+        """Servers take records below a zone cut or a DNAME, and never show them (RFC 1034, 6672).
+
+        Raises:
+            NameInUse: the name lies there.
+        """
+        try:
+            reply = self._ask(fqdn, "CNAME")
+        except UpdateFailed:
+            return  # the update itself says more
+        for rrset in (*reply.authority, *reply.answer):
+            above = rrset.name.to_text(omit_final_dot=True).lower()
+            if rrset.rdtype == dns.rdatatype.NS and above != self.name:
+                servers = ", ".join(each.target.to_text(omit_final_dot=True) for each in rrset)
+                if above == fqdn:
+                    found = f"{fqdn} is a zone of its own, delegated to {servers}: "
+                else:
+                    found = (
+                        f"{fqdn} lies in the zone {above}, delegated to {servers}: set dns.zone to "
+                        "that one and dns.server to its primary server, or "
+                    )
+                raise NameInUse(f"{found}choose another serviceFqdn.")
+            if rrset.rdtype == dns.rdatatype.DNAME:
+                target = rrset[0].target.to_text(omit_final_dot=True)
+                raise NameInUse(
+                    f"{fqdn} lies below {above}, all of which leads to {target} (DNAME): choose "
+                    "another serviceFqdn."
+                )
 
     def _same(self, record: Cname) -> Cname:
         """The alias at a name that is in use, if it leads where ours does."""

@@ -34,6 +34,11 @@ class Endpoint:
     def __str__(self) -> str:
         return f"{self.address}:{self.port}"
 
+    @property
+    def proxy_url(self) -> str | None:
+        """The URL of the proxy on the way, None where there is none."""
+        return self.proxy.for_hosts(self.fqdn, self.address, port=self.port)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
@@ -72,7 +77,7 @@ def visit(
     # Only who looks at a service needs it, and it takes a while to load.
     import httpx2
 
-    proxy = endpoint.proxy.for_hosts(endpoint.fqdn, endpoint.address, port=endpoint.port)
+    proxy = endpoint.proxy_url
     # With a proxy, the steps of the connection are those to the proxy, and these the service's.
     leg = "proxy" if proxy else "connection"
     found: dict[str, Any] = {}

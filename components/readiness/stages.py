@@ -225,6 +225,11 @@ def _certificate(subject: Subject, endpoint: Endpoint) -> Seen:
         expected_thumbprint=subject.thumbprint,
         expected_chain=subject.chain_pem,
     )
+    if wrong and endpoint.proxy_url:
+        wrong += (
+            f" (through the proxy {endpoint.proxy}; if it opens TLS itself, put {endpoint.address} "
+            "into NO_PROXY)"
+        )
     return Seen(not wrong, wrong or served_chain.describe(there.chain[0]), expected)
 
 

@@ -203,6 +203,13 @@ def wait_for(
                 return Report(
                     f"Waiting to see whether {late.stage.title}", f"{subject.service}: {late}"
                 )
+            except Exception as fault:
+                # One that was not foreseen: others are not to be left half made because of it.
+                what = f"{type(fault).__name__}: {fault}"
+                return Report(
+                    NOT_CHECKED,
+                    f"{subject.service}: whether it is ready could not be checked ({what}).",
+                )
             if log and status == READY:
                 log.ready()
             return Report(status)
@@ -226,7 +233,8 @@ def insist(reports: Sequence[pulumi.Output[Report]]) -> None:
         if problems:
             raise pulumi.RunError(
                 "\n".join(problems) + "\nPut it right and run `pulumi up` again, which goes on "
-                "waiting; `python -m components.readiness check` shows each stage."
+                "waiting; `python -m components.readiness check` shows each stage. What the stack "
+                "itself made and somebody changed since shows after `pulumi refresh`."
             )
 
     pulumi.Output.all(*reports).apply(judge)

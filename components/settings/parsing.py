@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from ..proxy import of_environment
 from ..values import Refused
 from .model import (
     DistributionPointKeys,
@@ -253,9 +254,9 @@ def _environment_defaults(
     servers = environment.get("CLOUDDP_NAMESERVERS", "").replace(",", " ").split()
     if servers and not given.get("nameservers"):
         found["nameservers"] = ("CLOUDDP_NAMESERVERS", servers)
-    for variable in ("HTTPS_PROXY", "https_proxy"):
-        if environment.get(variable) and not given.get("proxy") and "proxy" not in found:
-            found["proxy"] = (variable, environment[variable])
+    variable, url = of_environment(environment)
+    if url and not given.get("proxy"):
+        found["proxy"] = (variable, url)
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
 
 from components.dns.lookups import Resolver
 from components.proxy import Proxy
@@ -315,30 +316,137 @@ def test_a_name_that_leads_nowhere_is_nothing_to_check(
     )
 
 
-def test_a_stack_is_checked_by_its_outputs(
+def stack(
+    monkeypatch: pytest.MonkeyPatch, outputs: dict[str, Any], config: dict[str, Any] | None
+) -> None:
+    """Lets `pulumi` say this of the stack; without a configuration it cannot decrypt it."""
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert command[-2:] == ["--stack", "prod"]
+        if "output" in command:
+            return subprocess.CompletedProcess(command, 0, json.dumps(outputs), "")
+        assert "--show-secrets" in command
+        if config is None:
+            return subprocess.CompletedProcess(command, 255, "", "error: incorrect passphrase\n")
+        shown = {f"clouddp:{key}": {"value": value} for key, value in config.items()}
+        return subprocess.CompletedProcess(command, 0, json.dumps(shown), "")
+
+    monkeypatch.setattr(connection_check.subprocess, "run", run)
+
+
+def outputs(world: World, **changed: str) -> dict[str, Any]:
+    return {
+        "status": "Ready",
+        "serviceName": "dp1",
+        "serviceFqdn": FQDN,
+        "serviceUrl": f"https://{FQDN}:{world.port}/",
+        "siteUrl": SITE,
+        "virtualIp": ADDRESS,
+        "certificateThumbprint": world.mine.certificate.fingerprint(SHA1()).hex().upper(),  # noqa: S303
+        **changed,
+    }
+
+
+def test_a_stack_is_checked_as_its_settings_say(
     world: Callable[..., World],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     right = world()
-    point = {
-        "status": "Ready",
-        "serviceName": "dp1",
-        "serviceFqdn": FQDN,
-        "serviceUrl": f"https://{FQDN}:{right.port}/",
-        "siteUrl": SITE,
-        "virtualIp": ADDRESS,
-        "certificateThumbprint": "AB" * 20,
+    right.behaviour.token_key = TOKEN_KEY
+    config = {
+        "nameservers": json.dumps([right.dns.server]),
+        "access": json.dumps({"tokenKey": TOKEN_KEY}),
+        "readinessPath": CONTENT_PATH,
     }
-    stopped = {**point, "status": "Stopped", "serviceName": "dp2"}
+    stack(monkeypatch, outputs(right), config)
+    assert main(["check", "--stack", "prod", "--json"]) == 0
+    (stages,) = json.loads(capsys.readouterr().out).values()
+    seen = {stage["stage"]: stage["seen"] for stage in stages}
+    assert seen["download"] == "1024 bytes"
+    assert seen["instances"] == "the same on 16 connections"
+    assert TOKEN_KEY not in str(stages)
 
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        assert command[-2:] == ["--stack", "prod"]
-        outputs = {"distributionPoints": {"dp1": point, "dp2": stopped}}
-        return subprocess.CompletedProcess(command, 0, json.dumps(outputs), "")
 
-    monkeypatch.setattr(connection_check.subprocess, "run", run)
-    assert main(["check", "--stack", "prod", "--nameserver", right.dns.server, "--json"]) == 1
+def test_each_distribution_point_of_a_stack_is_checked_but_for_stopped_ones(
+    world: Callable[..., World],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = world()
+    several = {
+        "dp1": outputs(right),
+        "dp2": outputs(right, serviceName="dp2", certificateThumbprint="AB" * 20),
+        "dp3": outputs(right, serviceName="dp3", status="Stopped"),
+    }
+    entries = [{"serviceName": "dp1", "instances": 1}, {"serviceName": "dp2", "instances": 3}]
+    config = {
+        "nameservers": json.dumps([right.dns.server]),
+        "distributionPoints": json.dumps(entries),
+    }
+    stack(monkeypatch, {"distributionPoints": several}, config)
+    assert main(["check", "--stack", "prod", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert list(found) == ["dp1"]
-    assert [stage["stage"] for stage in found["dp1"] if not stage["ok"]] == ["certificate"]
+    wrong = {name: [s["stage"] for s in stages if not s["ok"]] for name, stages in found.items()}
+    assert wrong == {"dp1": [], "dp2": ["certificate", "instances"]}
+
+
+def test_a_stack_whose_settings_cannot_be_read_is_checked_by_its_outputs(
+    world: Callable[..., World],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = world()
+    stack(monkeypatch, outputs(right), None)
+    assert main(["check", "--stack", "prod", "--nameserver", right.dns.server]) == 0
+    said = capsys.readouterr()
+    assert said.err == (
+        "Only what the outputs say is checked. `pulumi config --json` failed: error: incorrect "
+        "passphrase\n"
+    )
+    assert "download" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["a..b.example"], {}, '"a..b.example" is not a host name'),
+        (["x" * 70 + ".contoso.test"], {}, "is not a host name"),
+        ([FQDN, "--site", "one"], {}, '"one" is one label'),
+        ([FQDN, "--nameserver", "127.0.0.1:abc"], {}, "is not a DNS server"),
+        ([FQDN, "--proxy", "ftp://proxy"], {}, "does not begin with http:// or https://"),
+        ([FQDN, "--path", "https://dp/x"], {}, "is a whole URL"),
+        ([FQDN], {"CLOUDDP_NAMESERVERS": "127.0.0.1:abc"}, "in CLOUDDP_NAMESERVERS is not a DNS"),
+        ([FQDN], {"HTTPS_PROXY": "proxy:abc"}, "The proxy of the environment"),
+    ],
+)
+def test_a_bad_argument_is_one_sentence_and_nothing_to_check(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    environment: dict[str, str],
+    words: str,
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    try:
+        code: object = main(["check", *arguments])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said
+
+
+def test_an_international_name_is_checked_by_its_labels(
+    world: Callable[..., World], capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = world(contoso=f"xn--dp-yka CNAME {SITE}.")
+    server = ["--nameserver", right.dns.server, "--port", str(right.port)]
+    assert main(["check", "dpü.contoso.test", *server, "--json"]) == 1
+    (stages,) = json.loads(capsys.readouterr().out).values()
+    assert [stage["stage"] for stage in stages if not stage["ok"]] == ["certificate"]
+    assert right.behaviour.asked_for[-1] == "xn--dp-yka.contoso.test"

@@ -86,6 +86,46 @@ def test_a_foreign_record_is_never_overwritten(zone: Zone, name: str, found: str
     assert zone.read(wanted.fqdn) == before
 
 
+@pytest.mark.parametrize(
+    ("fqdn", "sentence"),
+    [
+        (
+            "dp.child.contoso.test",
+            (
+                "dp.child.contoso.test lies in the zone child.contoso.test, delegated to "
+                "ns.fabrikam.test: set dns.zone to that one and dns.server to its primary server, "
+                "or choose another serviceFqdn."
+            ),
+        ),
+        (
+            "child.contoso.test",
+            (
+                "child.contoso.test is a zone of its own, delegated to ns.fabrikam.test: choose "
+                "another serviceFqdn."
+            ),
+        ),
+        (
+            "dp.moved.contoso.test",
+            (
+                "dp.moved.contoso.test lies below moved.contoso.test, all of which leads to "
+                "fabrikam.test (DNAME): choose another serviceFqdn."
+            ),
+        ),
+    ],
+)
+def test_a_record_that_nobody_would_see_is_not_made(
+    bind: Callable[..., Bind], fqdn: str, sentence: str
+) -> None:
+    records = f"{RECORDS}\nchild NS ns.fabrikam.test.\nmoved DNAME fabrikam.test."
+    zone = zone_at(bind(zones={"contoso.test": records}))
+    wanted = dataclasses.replace(OURS, fqdn=fqdn)
+    for attempt in (zone.foresee, zone.create):
+        with pytest.raises(NameInUse) as refused:
+            attempt(wanted)
+        assert str(refused.value) == sentence
+    assert zone.read(fqdn) is None
+
+
 def test_what_making_a_record_would_meet_is_told_and_nothing_changed(zone: Zone) -> None:
     zone.foresee(OURS)
     assert zone.read(OURS.fqdn) is None

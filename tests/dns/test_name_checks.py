@@ -96,6 +96,23 @@ def test_an_answer_for_every_name_is_no_record_of_that_name(look: Callable[..., 
     assert "answers for names that nobody has" in warnings[0]
 
 
+def test_a_wildcard_of_ipv6_addresses_is_no_record_of_that_name_either(
+    look: Callable[..., Found],
+) -> None:
+    assert problems(look(contoso="*.eu AAAA 2001:db8::7")) == []
+
+
+def test_a_server_that_only_knows_whom_else_to_ask_makes_no_name_taken(
+    bind: Callable[..., Bind],
+) -> None:
+    delegations = "cloudapp NS a.gtld.test.\nblob.core NS a.gtld.test.\nvault NS a.gtld.test."
+    server = bind(zones={"test": delegations, "contoso.test": EMPTY})
+    refused, warnings = refusals(look_up(NAMES, CLOUD, Resolver([server.server])), nobodys)
+    assert refused == []
+    assert len(warnings) == 3
+    assert all("only knows whom else to ask" in warning for warning in warnings)
+
+
 def test_a_record_beside_a_wildcard_is_still_one(look: Callable[..., Found]) -> None:
     assert len(problems(look(contoso="*.eu A 203.0.113.7\ndp.eu A 203.0.113.8"))) == 1
 
@@ -153,6 +170,7 @@ def test_a_look_up_that_fails_is_a_warning_and_takes_a_bounded_time() -> None:
     ("record", "problem", "warning"),
     [
         ("dp.eu A 203.0.113.7", "it has the address 203.0.113.7", ""),
+        ("dp.eu AAAA 2001:db8::7", "it has the address 2001:db8::7", ""),
         ("dp.eu CNAME www\nwww A 203.0.113.9", "alias (CNAME) of www.contoso.test", ""),
         (f"dp.eu CNAME {NAMES.site_fqdn}.", "", ""),
         (EMPTY, "", "Whether that name is free is not known."),

@@ -189,6 +189,8 @@ def test_a_proxy_that_is_not_there_is_named(port: int) -> None:
             "http://small:1",
         ),
         ("http://set:1", {"HTTPS_PROXY": "http://other:1"}, "http://set:1"),
+        (None, {"ALL_PROXY": "http://all:1"}, "http://all:1"),
+        (None, {"ALL_PROXY": "socks5h://socks:1080"}, ""),
     ],
 )
 def test_the_setting_goes_before_the_environment(

@@ -49,6 +49,36 @@ def test_each_name_of_azures_that_is_taken_is_named_with_its_setting(
     assert "Traceback" not in shown
 
 
+def test_a_label_that_somebody_else_has_is_refused_when_the_stack_changes_to_it(
+    sandbox: SandboxedProgram,
+) -> None:
+    sandbox.up()
+    sandbox.config("dnsLabel", "fabrikam")
+    site = sandbox.outputs()["siteUrl"]
+    taken = {"fabrikam.westeurope.cloudapp.azure.com": "192.0.2.3", site: "192.0.2.4"}
+    with no_names.served(taken) as nameserver:
+        refused = asking(sandbox, nameserver).pulumi("preview", check=False)
+    assert refused.returncode != 0
+    assert "dnsLabel fabrikam is taken by somebody else" in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize("deployed", [True, False])
+def test_a_record_made_by_hand_that_leads_elsewhere_is_waited_for_once_the_service_is_there(
+    sandbox: SandboxedProgram, deployed: bool
+) -> None:
+    sandbox.config("dns", {"mode": "manual"})
+    if deployed:
+        sandbox.up()
+    with no_names.served({certificates.FQDN: DEVICE}) as nameserver:
+        preview = asking(sandbox, nameserver).pulumi("preview", check=False)
+    said = preview.stdout + preview.stderr
+    assert (preview.returncode == 0) is deployed
+    if deployed:
+        assert f"{certificates.FQDN} has the address {DEVICE}. Remove that, and create this" in said
+    else:
+        assert f"serviceFqdn {certificates.FQDN} is in use already" in said
+
+
 def test_names_that_the_stack_itself_holds_are_no_reason_to_refuse(
     sandbox: SandboxedProgram,
 ) -> None:

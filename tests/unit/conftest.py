@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from components import preflight
+from components.dns import alias
+from components.dns.by_hand import Standing
 from components.dns.name_checks import Found
 
 
@@ -18,3 +20,4 @@ def no_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
         return [Found((), ()) for _ in points]
 
     monkeypatch.setattr(preflight, "look_up_each", nothing)
+    monkeypatch.setattr(alias, "standing", lambda *_: Standing())

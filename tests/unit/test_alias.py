@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from components.dns.alias import Alias, relative_name
+from components.dns import alias as module
+from components.dns.alias import Alias, AliasArgs, relative_name
+from components.dns.by_hand import Standing
+from components.dns.lookups import Resolver
 from components.settings import DnsMode, DnsSettings
 
 from .mocks import Recorder, run
@@ -14,7 +17,8 @@ TARGET = "clouddp1abc123.westeurope.cloudapp.azure.com"
 
 
 def alias(dns: DnsSettings, fqdn: str = "clouddp1.contoso.com") -> Recorder:
-    return run(lambda: Alias("dp-alias", {"fqdn": fqdn, "target": TARGET, "dns": dns}))
+    args: AliasArgs = {"fqdn": fqdn, "target": TARGET, "dns": dns, "resolver": Resolver()}
+    return run(lambda: Alias("dp-alias", args))
 
 
 def in_azure() -> DnsSettings:
@@ -44,6 +48,14 @@ def test_by_hand_makes_nothing_and_shows_the_line_of_the_zone_file() -> None:
         assert tool in shown
     record = recorder.component_outputs["dp-alias"]["record"]
     assert record == f"clouddp1.contoso.com. 300 IN CNAME {TARGET}."
+
+
+def test_by_hand_nothing_is_asked_for_once_the_record_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "standing", lambda *_: Standing(alias_of=TARGET))
+    recorder = alias(DnsSettings.model_validate({"mode": DnsMode.MANUAL}))
+    assert "nsupdate" not in "\n".join(recorder.messages)
 
 
 def test_an_own_dns_server_gets_the_record_by_signed_updates() -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
+from components import preflight
 from components.cloud_distribution_point import OUTPUTS
+from components.dns.lookups import Resolver
+from components.dns.name_checks import Found
+from components.proxy import Proxy
+from components.readiness import waiting
+from components.readiness.stages import Seen, Stage, Subject
 from instance.agent.service import UsageSettings
 
 from .certificates import make_pfx
@@ -216,6 +223,84 @@ def test_signing_in_to_another_subscription_than_the_settings_name_is_refused(pf
     wanted = "99999999-9999-4999-8999-999999999999"
     with pytest.raises(Exception, match=f"subscriptionId is {wanted}, but the sign-in"):
         up(settings(pfx, subscriptionId=wanted))
+
+
+@pytest.fixture
+def right(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Subject, Resolver, Proxy]]:
+    """Makes every distribution point ready at once. Returns what was looked at, and how."""
+    looked: list[tuple[Subject, Resolver, Proxy]] = []
+
+    def found(subject: Subject, *, resolver: Resolver, proxy: Proxy) -> list[Stage]:
+        looked.append((subject, resolver, proxy))
+        return [Stage("one", "all is right", lambda: Seen(True, "it is", "it"))]
+
+    monkeypatch.setattr(waiting, "stages", found)
+    return looked
+
+
+def test_the_wait_for_ready_is_as_the_settings_say(
+    pfx: Path, tmp_path: Path, right: list[tuple[Subject, Resolver, Proxy]]
+) -> None:
+    log = tmp_path / "status.log"
+    exports = up(
+        settings(
+            pfx,
+            readinessTimeoutMinutes=1,
+            nameservers=["192.0.2.53"],
+            proxy="http://proxy.contoso.com:3128",
+            statusLogFile=str(log),
+            readinessPath="packages/one.msi",
+            instances=3,
+        )
+    ).exports
+    assert exports["status"] == "Ready"
+    ((subject, resolver, proxy),) = right
+    assert str(resolver) == "192.0.2.53:53"
+    assert proxy.url == resolver._proxy.url == "http://proxy.contoso.com:3128"
+    assert "9409" in log.read_text()
+    assert (subject.fqdn, subject.site_fqdn) == ("clouddp1.contoso.com", exports["siteUrl"])
+    assert (subject.virtual_ip, subject.instances) == (exports["virtualIp"], 3)
+    assert (subject.thumbprint, subject.sample) == (
+        exports["certificateThumbprint"],
+        "packages/one.msi",
+    )
+    assert (subject.token_key, subject.sample_may_be_missing) == (TOKEN_KEY, True)
+
+
+def test_names_are_looked_up_as_the_settings_say(
+    pfx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def look_up_each(points: Sequence[tuple[object, object, Resolver]]) -> list[Found]:
+        asked.extend(f"{resolver} through {resolver._proxy}" for _, _, resolver in points)
+        return [Found((), ()) for _ in points]
+
+    monkeypatch.setattr(preflight, "look_up_each", look_up_each)
+    up(settings(pfx, nameservers=["192.0.2.53"], proxy="http://proxy.contoso.com:3128"))
+    assert asked == ["192.0.2.53:53 through http://proxy.contoso.com:3128"]
+
+
+def test_the_wait_for_ready_begins_when_all_is_there_that_clients_need(
+    pfx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed: set[str] = set()
+
+    def wait_for(subject: pulumi.Output[Subject], **_: Any) -> pulumi.Output[waiting.Report]:
+        async def types() -> set[str]:
+            return {each.pulumi_resource_type for each in await subject.resources()}
+
+        return pulumi.Output.from_input(types()).apply(
+            lambda found: needed.update(found) or waiting.Report("Ready")
+        )
+
+    monkeypatch.setattr(waiting, "wait_for", wait_for)
+    up(settings(pfx, readinessTimeoutMinutes=1))
+    assert {
+        "azure-native:compute:VirtualMachineScaleSet",
+        "azure-native:storage:BlobContainer",
+        "azure-native:network:PublicIPAddress",
+    } <= needed
 
 
 def test_an_existing_resource_group_is_only_read(pfx: Path) -> None:

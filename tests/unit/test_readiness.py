@@ -331,6 +331,20 @@ def test_a_program_says_that_the_quota_keeps_content_back_and_goes_on(
     assert "9409" not in log.read_text()
 
 
+def test_a_fault_that_nobody_foresaw_is_one_sentence_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object, **__: object) -> list[Stage]:
+        raise ImportError("no socksio")
+
+    monkeypatch.setattr(readiness, "stages", broken)
+    with pytest.raises(pulumi.RunError) as failed:
+        run(program())
+    assert "dp1: whether it is ready could not be checked (ImportError: no socksio)." in str(
+        failed.value
+    )
+
+
 def test_a_preview_looks_at_nothing(looks: list[Subject]) -> None:
     recorder = run(program(), preview=True)
     assert looks == []
