@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from cryptography import x509
     from cryptography.hazmat.primitives import hashes
 
+SMALLEST_RSA_BITS = 2048
+CURVES = ("secp256r1", "secp384r1", "secp521r1")
+"""Of authorities."""
 SMALLEST_DIGEST_BYTES = 32
 """SHA-256. Azure's load balancer refuses a chain with anything weaker (Microsoft Learn, "Azure Load
 Balancer health probes")."""
@@ -33,8 +36,8 @@ class Chain:
     """In the order in which they are sent; the root is not sent."""
     root: x509.Certificate | None
     """The self-signed certificate at its end, where the file has it."""
-    weak: x509.Certificate | None
-    """An intermediate that is left out because of its signature, though the chain needs it."""
+    unfit: x509.Certificate | None
+    """An intermediate that is left out since it is not fit to be sent, though it is needed."""
 
 
 def order(leaf: x509.Certificate, others: Iterable[x509.Certificate], now: datetime) -> Chain:
@@ -50,11 +53,15 @@ def order(leaf: x509.Certificate, others: Iterable[x509.Certificate], now: datet
         return Chain((), None, None)
     pool = [each for each in others if each != leaf]
     pool.sort(key=lambda each: (not valid(each, now), each.public_bytes(Encoding.DER)))
-    path, root = _walk(leaf, pool, sendable=strong_signature)
+    path, root = _walk(leaf, pool, sendable=fit)
+    if not all(valid(each, now) for each in path):
+        # Another way, though it be longer or end without a root, if all of it is valid.
+        other, end = _walk(leaf, [each for each in pool if valid(each, now)], sendable=fit)
+        if other or end:
+            path, root = other, end
     if root is None:
         longer, _ = _walk(leaf, pool, sendable=lambda _: True)
-        weak = next((each for each in longer if not strong_signature(each)), None)
-        return Chain(path, None, weak)
+        return Chain(path, None, next((each for each in longer if not fit(each)), None))
     return Chain(path, root, None)
 
 
@@ -86,6 +93,42 @@ def _walk(
 def valid(certificate: x509.Certificate, now: datetime) -> bool:
     """Whether a certificate has begun and has not expired."""
     return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+
+
+def fit(certificate: x509.Certificate) -> bool:
+    """Whether clients accept a certificate between a leaf and its root."""
+    return strong_signature(certificate) and strong_key(certificate) and is_ca(certificate)
+
+
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Whether a certificate says that it may issue others (RFC 5280 section 4.2.1.9)."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except Exception:  # there is no such extension, or a damaged one
+        return False
+
+
+def strong_key(certificate: x509.Certificate) -> bool:
+    """Whether an authority's key is one that OpenSSL, at its second level, and Windows take."""
+    try:
+        key = certificate.public_key()
+    except Exception:  # a kind that the library does not know
+        return False
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size >= SMALLEST_RSA_BITS
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES
+
+
+def names_agree(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether a certificate names its issuer as that names itself, but for case and blanks.
+
+    Clients look for issuers by name (RFC 5280 section 7.1).
+    """
+    return _folded(issuer.subject) == _folded(certificate.issuer)
+
+
+def _folded(name: x509.Name) -> str:
+    return " ".join(name.rfc4514_string().casefold().split())
 
 
 def strong_signature(certificate: x509.Certificate) -> bool:

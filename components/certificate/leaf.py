@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from datetime import datetime
 
-_SHOWN_NAMES = 10
-
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
@@ -36,6 +34,8 @@ class Leaf:
     common_name: str
     dns_names: tuple[str, ...]
     """Lower-case A-labels; of the subject where there is no alternative name."""
+    unusable_names: tuple[str, ...]
+    """Names that no client compares with a host name, as they stand."""
     name_in_subject: bool
     """Whether the names are the subject's, for want of an alternative name."""
     not_before: datetime
@@ -70,10 +70,10 @@ class Leaf:
 
     def default_fqdn(self) -> str:
         """The service FQDN that follows from the certificate. Raises CertificateError."""
-        names = listed(self.dns_names)
+        names = self.dns_names
         if self.wildcard_only or self.common_name.startswith("*"):
             raise Refusal.FQDN_NEEDED_WILDCARD.error(names=names)
-        name = _normal(self.common_name) if self.common_name else self.dns_names[0]
+        name = _a_label(self.common_name) if self.common_name else self.dns_names[0]
         if name not in self.dns_names:
             raise Refusal.FQDN_NEEDED.error(common_name=self.common_name, names=names)
         if not self.common_name and len(self.dns_names) > 1:
@@ -126,10 +126,11 @@ def leaf_of(certificate: x509.Certificate) -> Leaf:
     with reading("the server's certificate"):
         extensions = certificate.extensions
         alternative = _extension(extensions, x509.SubjectAlternativeName)
-        listed = alternative.get_values_for_type(x509.DNSName) if alternative else []
+        alternatives = alternative.get_values_for_type(x509.DNSName) if alternative else []
         common_names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         common_name = str(common_names[-1].value) if common_names else ""
-        names = filter(None, map(_normal, listed or [common_name]))
+        given = alternatives or ([common_name] if common_name else [])
+        names = filter(None, map(_normal, given))
         extended = _extension(extensions, x509.ExtendedKeyUsage)
         usage = _extension(extensions, x509.KeyUsage)
         constraints = _extension(extensions, x509.BasicConstraints)
@@ -140,7 +141,8 @@ def leaf_of(certificate: x509.Certificate) -> Leaf:
             issuer=shown_name(certificate.issuer),
             common_name=common_name,
             dns_names=tuple(dict.fromkeys(names)),
-            name_in_subject=not listed,
+            unusable_names=tuple(name for name in dict.fromkeys(given) if not _normal(name)),
+            name_in_subject=not alternatives,
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
             usages=tuple(each.dotted_string for each in extended) if extended else None,
@@ -184,11 +186,21 @@ def _has_explicit_parameters(certificate: x509.Certificate) -> bool:
 
 
 def _normal(name: str) -> str:
-    """A name of a certificate as a lower-case A-label, or "" where it is no host name."""
+    """A name as clients compare it, in lower case, or "" where it is no host name to them.
+
+    They take it as it stands: with a blank, a dot at its end, or in Unicode it matches nothing.
+    """
     wildcard, host = ("*.", name[2:]) if name.startswith("*.") else ("", name)
+    if not host.isascii() or host != host.strip() or host.endswith("."):
+        return ""
+    # Below a wildcard there are two labels at least: no client takes *.com.
+    return wildcard + host.lower() if _a_label(host, whole=bool(wildcard)) else ""
+
+
+def _a_label(name: str, *, whole: bool = False) -> str:
+    """A name in the form in which host names are compared, or "" where it is none."""
     try:
-        # Below a wildcard there are two labels at least: no client takes *.com.
-        return wildcard + (values.fqdn(host) if wildcard else values.domain(host))
+        return values.fqdn(name) if whole else values.domain(name)
     except values.Refused:
         return ""
 
@@ -196,10 +208,3 @@ def _normal(name: str) -> str:
 def shown_name(name: x509.Name) -> str:
     """A subject or issuer as messages show it (RFC 4514)."""
     return printable(name.rfc4514_string()) or "(no subject)"
-
-
-def listed(names: tuple[str, ...]) -> str:
-    """Names for a message: the first of many."""
-    shown = ", ".join(names[:_SHOWN_NAMES])
-    more = len(names) - _SHOWN_NAMES
-    return f"{shown} and {more} more" if more > 0 else shown or "no name"

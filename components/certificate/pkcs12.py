@@ -12,8 +12,11 @@ from __future__ import annotations
 import math
 import re
 import stat
+import subprocess
+import sys
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -28,8 +31,6 @@ from . import ber
 from .rules import Refusal
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
 LARGEST_FILE = 1_000_000
@@ -44,6 +45,7 @@ RC2_40 = "1.2.840.113549.1.12.1.6"
 
 _DATA = "1.2.840.113549.1.7.1"
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
+_ENVELOPED_DATA = "1.2.840.113549.1.7.3"
 _ENCRYPTED_DATA = "1.2.840.113549.1.7.6"
 _KEY_BAG = "1.2.840.113549.1.12.10.1.1"
 _SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2"
@@ -55,6 +57,9 @@ _SCRYPT = "1.3.6.1.4.1.11591.4.11"
 _SCRYPT_ROUNDS_PER_BLOCK = 4
 """One block of scrypt costs about as much time as four rounds of PBKDF2."""
 _DEEPEST_BAGS = 4
+_LARGEST_COUNT = 2**64
+_SECONDS = 10
+"""For a file whose rounds cannot be counted beforehand."""
 
 ALGORITHMS = {
     "1.2.840.113549.2.5": "MD5",
@@ -63,6 +68,14 @@ ALGORITHMS = {
     "2.16.840.1.101.3.4.2.2": "SHA-384",
     "2.16.840.1.101.3.4.2.3": "SHA-512",
     "2.16.840.1.101.3.4.2.4": "SHA-224",
+    "2.16.840.1.101.3.4.2.5": "SHA-512/224",
+    "2.16.840.1.101.3.4.2.6": "SHA-512/256",
+    "2.16.840.1.101.3.4.2.7": "SHA3-224",
+    "2.16.840.1.101.3.4.2.8": "SHA3-256",
+    "2.16.840.1.101.3.4.2.9": "SHA3-384",
+    "2.16.840.1.101.3.4.2.10": "SHA3-512",
+    "1.3.6.1.4.1.1722.12.2.1.16": "BLAKE2b",
+    "1.3.6.1.4.1.1722.12.2.2.8": "BLAKE2s",
     "1.2.840.113549.2.7": "HMAC-SHA-1",
     "1.2.840.113549.2.8": "HMAC-SHA-224",
     "1.2.840.113549.2.9": "HMAC-SHA-256",
@@ -83,6 +96,7 @@ ALGORITHMS = {
     "1.3.14.3.2.7": "DES",
     "1.2.840.113549.3.2": "RC2",
     "1.2.840.113549.3.7": "3DES",
+    "1.3.6.1.4.1.3029.1.2": "Blowfish",
     "2.16.840.1.101.3.4.1.2": "AES-128",
     "2.16.840.1.101.3.4.1.22": "AES-192",
     "2.16.840.1.101.3.4.1.42": "AES-256",
@@ -110,7 +124,7 @@ _BYTE_ORDER_MARKS = (
 )
 _PEM_KIND = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _SUBSCRIPTION = re.compile(
-    r"""<Subscription\b[^<>]*\sId\s*=\s*["']([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})["']""",
+    r"""<Subscription\b[^<]*?\sId\s*=\s*["']([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})["']""",
     re.IGNORECASE,
 )
 _SHOWN_SUBSCRIPTIONS = 4
@@ -131,7 +145,11 @@ class Outline:
     """What a PFX says about itself to someone without the password."""
 
     iterations: int = 0
-    """Rounds of key derivation that opening it takes, all added up."""
+    """Rounds of key derivation that opening it takes, all added up that can be seen."""
+    most_rounds: int = 0
+    """The largest single count among them."""
+    hides: bool = False
+    """Whether all its keys are in parts that are encrypted as a whole, and so their rounds."""
     algorithms: tuple[str, ...] = ()
     """Object identifiers of what protects it."""
     ciphers: tuple[str, ...] = ()
@@ -209,6 +227,8 @@ def open_pfx(data: bytes, password: str | None) -> Pfx:
     outline = look(data)
     if outline.iterations > MOST_ITERATIONS:
         raise Refusal.TOO_MUCH_WORK.error(iterations=outline.iterations, limit=MOST_ITERATIONS)
+    if outline.hides and not _ends(data, _passwords(password)):
+        raise Refusal.TOO_SLOW.error(seconds=_SECONDS)
     for candidate in _passwords(password):
         opened = _load(data, candidate)
         if opened is not None:
@@ -234,6 +254,31 @@ def _passwords(password: str | None) -> tuple[bytes | None, ...]:
         return ()
     # No export writes a zero byte into a password, and the library would print it as it fails.
     return () if b"\0" in encoded else (encoded,)
+
+
+def _ends(data: bytes, candidates: tuple[bytes | None, ...]) -> bool:
+    """Whether opening it comes to an end, which nothing in this process could bring about.
+
+    Programs write keys into a part of their own, each encrypted by itself. Where there is none, the
+    key, if any, lies in a part that is encrypted as a whole, with rounds that cannot be counted. So
+    another process tries first: it gets file and passwords through a pipe, and says nothing.
+    """
+    parts = [data, *(each for each in candidates if each is not None)]
+    given = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    try:
+        subprocess.run(
+            [sys.executable, "-I", Path(__file__).with_name("trial.py")],
+            input=given,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    except OSError:
+        pass  # no process can be started here: then it is not bounded
+    return True
 
 
 def _load(data: bytes, password: bytes | None) -> pkcs12.PKCS12KeyAndCertificates | None:
@@ -313,6 +358,8 @@ def look(data: bytes) -> Outline:
         raise Refusal.SIGNED_PFX.error()
     try:
         return _outline(whole, content)
+    except _PublicKeyNeeded:
+        raise Refusal.SIGNED_PFX.error() from None
     except ber.Malformed:
         raise Refusal.DAMAGED.error() from None
 
@@ -394,19 +441,25 @@ def _is_signed_data(whole: ber.Value) -> bool:
         return False
 
 
+class _PublicKeyNeeded(Exception):
+    """A part is encrypted for the holder of a key (RFC 7292 section 4.1)."""
+
+
 class _Sums:
     """Adds up, on the way through a PFX, what goes into its Outline."""
 
     def __init__(self) -> None:
         self.iterations = 0
+        self.most_rounds = 0
         self.algorithms: list[str] = []
         self.ciphers: list[str] = []
         self.keys: list[bytes] = []
 
     def count(self, number: int) -> None:
-        if number < 1:
-            raise ber.Malformed("a count below one")
+        if not 1 <= number < _LARGEST_COUNT:
+            raise ber.Malformed("a count that no program writes")
         self.iterations += number
+        self.most_rounds = max(self.most_rounds, number)
 
     def algorithm(self, identifier: ber.Value) -> str:
         """Takes in an AlgorithmIdentifier with its rounds, and says what it comes down to."""
@@ -420,7 +473,8 @@ class _Sums:
         if name == _SCRYPT:
             # Salt, cost, block size, parallelism.
             factors = [each.integer() for each in parameters[1:4]]
-            self.count(min(factors, default=0))
+            if min(factors, default=0) < 1:
+                raise ber.Malformed("a factor below one")
             self.count(_SCRYPT_ROUNDS_PER_BLOCK * math.prod(factors))
         elif len(parameters) > 1 and parameters[1].tag == ber.INTEGER:
             # PBKDF2, PBES1 and the schemes of PKCS#12: salt, rounds. No other has a number there.
@@ -454,18 +508,24 @@ def _outline(whole: ber.Value, content: ber.Value) -> Outline:
         for rounds in protection.children[2:3]:
             sums.count(rounds.integer())
     parts = ber.read(content.child(1, ber.CONTEXT_0).only_child().octets()).children
+    encrypted_part = False
     for part in parts:
         kind = part.child(0, ber.OBJECT_IDENTIFIER).object_identifier()
         inside = part.child(1, ber.CONTEXT_0)
         if kind == _DATA:
             sums.bags(inside.only_child().octets())
         elif kind == _ENCRYPTED_DATA:
+            encrypted_part = True
             encrypted = inside.child(0, ber.SEQUENCE).child(1, ber.SEQUENCE)
             sums.ciphers.append(sums.algorithm(encrypted.child(1, ber.SEQUENCE)))
+        elif kind == _ENVELOPED_DATA:
+            raise _PublicKeyNeeded
     # With several keys, each is decrypted once more to get at those that the library leaves out.
     times = 2 if len(sums.keys) > 1 else 1
     return Outline(
         iterations=sums.iterations * times,
+        most_rounds=sums.most_rounds,
+        hides=encrypted_part and not sums.keys,
         algorithms=tuple(sums.algorithms),
         ciphers=tuple(sums.ciphers),
         mac=mac,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import io
 import os
 import sys
 from datetime import UTC, datetime
@@ -16,12 +17,11 @@ from typing import TYPE_CHECKING
 from . import pkcs12
 from .leaf import (
     Leaf,
-    listed,
     shown_name,
     usage_name,
 )
-from .rules import CertificateError, Refusal, printable
-from .service_certificate import find, judge, normalised
+from .rules import CertificateError, Refusal, listed, printable
+from .service_certificate import bundle, find, judge, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,11 +33,33 @@ _WARNING_DAYS = 30
 _LONGEST_PASSWORD = 10_000
 _REFUSED = 1
 _NO_PASSWORD = 2
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit code is 0 for a certificate that would be accepted."""
+    """Runs the command.
+
+    Returns:
+        The exit code: 0 for a certificate that would be accepted, 1 for one that would be refused,
+        2 where the password cannot be had, 130 where somebody interrupts it.
+    """
     chosen = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names may have letters that this terminal's encoding lacks.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return _check(chosen)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _REFUSED
+
+
+def _check(chosen: argparse.Namespace) -> int:
     try:
         data = pkcs12.read_file(chosen.file)
         pfx = _open(data, chosen.password_file)
@@ -51,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _NoPasswordError as error:
         print(error, file=sys.stderr)
         return _NO_PASSWORD
-    print("\n".join(lines))
+    print("\n".join(lines), flush=True)
     return 0 if accepted else _REFUSED
 
 
@@ -75,11 +97,13 @@ def report(
     )
     refusals = list(findings.refusals)
     lines = [f"{label + ':':<14}{text}" for label, text in _facts(leaf, chain, now)]
-    if leaf.dns_names:
-        try:
+    try:
+        if leaf.dns_names:
             lines.append(f"{'service FQDN:':<14}{wanted or leaf.default_fqdn()}")
-        except CertificateError as error:
-            refusals += error.problems
+        if not refusals:
+            bundle(pfx, leaf, chain)
+    except CertificateError as error:
+        refusals += error.problems
     lines += [f"refused: it {problem}." for problem in refusals]
     lines += [f"warning: it {warning}." for warning in findings.warnings]
     lines.append("It would be refused." if refusals else "It would be accepted.")
@@ -154,7 +178,14 @@ def _open(data: bytes, password_file: Path | None) -> pkcs12.Pfx:
         raise _NoPasswordError(
             f"The file has a password: give it in --password-file or {PASSWORD_VARIABLE}."
         )
-    return pkcs12.open_pfx(data, getpass.getpass("Password of the PFX: "))
+    try:
+        return pkcs12.open_pfx(data, getpass.getpass("Password of the PFX: "))
+    except (EOFError, UnicodeDecodeError):
+        # The second one's own words would show a part of what was typed.
+        raise _NoPasswordError(
+            "No password was given, or one with bytes that this terminal's encoding does not have: "
+            f"use --password-file or {PASSWORD_VARIABLE}."
+        ) from None
 
 
 def _password_in(path: Path) -> str:

@@ -15,6 +15,7 @@ EXPORT_AGAIN = (
     "`openssl pkcs12 -export -inkey KEY.pem -in CERTIFICATE.pem -certfile CHAIN.pem -out FILE.pfx`)"
 )
 _LONGEST_QUOTE = 200
+_SHOWN_NAMES = 10
 
 
 class CertificateError(Exception):
@@ -34,7 +35,10 @@ class CertificateError(Exception):
 class _Texts(Enum):
     def text(self, **values: object) -> str:
         """The rule's words with the values filled in, all of them printable."""
-        shown = {name: printable(value) for name, value in values.items()}
+        shown = {
+            name: listed(value) if isinstance(value, tuple) else printable(value)
+            for name, value in values.items()
+        }
         return str(self.value).format(**shown)
 
 
@@ -71,6 +75,10 @@ class Refusal(_Texts):
     TOO_MUCH_WORK = (
         "asks for {iterations} rounds of key derivation, and at most {limit} are done, since more "
         f"would take minutes: {EXPORT_AGAIN}"
+    )
+    TOO_SLOW = (
+        "does not open within {seconds} seconds, as a file does not that asks for very many rounds "
+        f"of key derivation inside: {EXPORT_AGAIN}"
     )
     SIGNED_PFX = (
         "is a PFX protected by a public key in place of a password, which cannot be opened here: "
@@ -139,6 +147,15 @@ class Refusal(_Texts):
         "SHA-256, SHA-384 or SHA-512, since clients and the load balancer's probe refuse anything "
         "else"
     )
+    WEAK_CHAIN_KEY = (
+        'has an intermediate certificate "{subject}" with a key that is too weak or that clients '
+        "do not know: get the chain with RSA keys of 2048 bits or more, or EC keys on P-256, P-384 "
+        "or P-521"
+    )
+    CHAIN_NOT_CA = (
+        'was issued by "{subject}", which is no certification authority (basic constraints): get '
+        "a certificate from one"
+    )
     SELF_SIGNED = (
         "is self-signed, which is for test environments only: use one issued by a certification "
         "authority, or set testEnvironment to true"
@@ -172,6 +189,11 @@ class Refusal(_Texts):
         "has no DNS name at all, neither as alternative name nor as subject: get a certificate "
         "for the host name that clients use"
     )
+    UNUSABLE_NAMES = (
+        "has no name that clients accept ({names}): get a certificate for a whole host name of "
+        "letters, digits and hyphens (an international one as its A-label, xn--...), with nothing "
+        "before or after it"
+    )
     PUBLISH_SETTINGS = (
         "is an Azure publish settings file (subscriptions: {subscriptions}), and Azure has retired "
         "the management certificate in it: sign in with `az login`, or with a service principal "
@@ -182,6 +204,11 @@ class Refusal(_Texts):
         "is protected with {algorithms}, which the Azure provider cannot read (it knows 3DES and "
         "RC2-40 with SHA-1 only): export it again (Windows: Export-PfxCertificate "
         "-CryptoAlgorithmOption TripleDES_SHA1; OpenSSL: `openssl pkcs12 -export -legacy`)"
+    )
+    SIGN_IN_ROUNDS = (
+        "asks for {rounds} rounds of key derivation at once, and the Azure provider does "
+        "{limit} at most: export it again with fewer (OpenSSL: `openssl pkcs12 -export -legacy "
+        "-iter 2048`)"
     )
     SIGN_IN_SHAPE = (
         "is a PFX of {parts} parts {mac}, and the Azure provider reads those of two with a MAC "
@@ -230,6 +257,10 @@ class Advice(_Texts):
         'has no certificate of its issuer "{issuer}" in it, so that clients may not trust it: '
         "export it with all certificates of its path"
     )
+    CHAIN_NAMES = (
+        'names "{named}" as its issuer (it, or one above it), and "{subject}" signed it, so that '
+        "clients may not find the way: get the chain of the authority that issued it"
+    )
     INTERMEDIATE_NOT_VALID = (
         'has an intermediate certificate "{subject}" that is not valid now ({begin} to {end}): '
         "export it with the renewed one"
@@ -276,6 +307,13 @@ class Findings:
     def warnings(self) -> tuple[str, ...]:
         """The text of every warning."""
         return tuple(text for _, text in self._advice)
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Names for a message: the first of many, all of them printable."""
+    shown = ", ".join(map(printable, names[:_SHOWN_NAMES]))
+    more = len(names) - _SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown or "no name"
 
 
 def printable(value: object) -> str:

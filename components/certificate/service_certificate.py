@@ -22,7 +22,6 @@ from . import pkcs12
 from .leaf import (
     Leaf,
     leaves_of,
-    listed,
     reading,
     shown_name,
     usage_name,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
     from .chain import Chain
 
-SMALLEST_RSA_BITS = 2048
 LARGEST_RSA_BITS = 4096
 CURVES = ("secp256r1", "secp384r1")
 LARGEST_SECRET = 25_000
@@ -103,12 +101,9 @@ class ServiceCertificate:
             now=now,
         )
         findings.stop_if_refused()
-        chain_pem = _pem(leaf.certificate, *chain.intermediates)
-        pem = _key_pem(pfx, leaf) + chain_pem
-        if len(pem) > LARGEST_SECRET:
-            raise Refusal.TOO_LARGE_FOR_VAULT.error(size=len(pem), limit=LARGEST_SECRET)
+        key_pem, chain_pem = bundle(pfx, leaf, chain)
         return cls(
-            pem=pem,
+            pem=key_pem + chain_pem,
             chain_pem=chain_pem,
             thumbprint=leaf.thumbprint,
             subject=leaf.subject,
@@ -163,7 +158,7 @@ def find(pfx: pkcs12.Pfx, fqdn: str | None, now: datetime) -> tuple[Leaf, Chain]
     if not leaves:
         with reading("its certificates"):
             subjects = tuple(shown_name(each.subject) for each in pfx.certificates)
-        raise Refusal.KEY_MISMATCH.error(names=listed(subjects))
+        raise Refusal.KEY_MISMATCH.error(names=subjects)
     candidates = leaves
     if len(leaves) > 1:
         if fqdn is not None:
@@ -172,7 +167,7 @@ def find(pfx: pkcs12.Pfx, fqdn: str | None, now: datetime) -> tuple[Leaf, Chain]
             candidates = [leaf for leaf in candidates if leaf.valid(now)] or candidates
     if len(candidates) != 1:
         names = tuple(leaf.subject for leaf in leaves)
-        raise Refusal.SEVERAL_KEYS.error(count=len(leaves), names=listed(names))
+        raise Refusal.SEVERAL_KEYS.error(count=len(leaves), names=names)
     leaf = candidates[0]
     with reading("its chain"):
         return leaf, certificate_chain.order(leaf.certificate, pfx.certificates, now)
@@ -204,7 +199,10 @@ def judge(
 def _judge_key(findings: Findings, leaf: Leaf) -> None:
     if leaf.key_kind not in ("RSA", *CURVES):
         findings.refuse(Refusal.KEY_KIND, kind=leaf.key_kind)
-    elif leaf.rsa_bits and not SMALLEST_RSA_BITS <= leaf.rsa_bits <= LARGEST_RSA_BITS:
+    elif (
+        leaf.rsa_bits
+        and not certificate_chain.SMALLEST_RSA_BITS <= leaf.rsa_bits <= LARGEST_RSA_BITS
+    ):
         findings.refuse(Refusal.RSA_SIZE, bits=leaf.rsa_bits)
 
 
@@ -224,14 +222,18 @@ def _judge_usage(findings: Findings, leaf: Leaf) -> None:
 def _judge_chain(findings: Findings, leaf: Leaf, chain: Chain, now: datetime) -> None:
     if not certificate_chain.strong_signature(leaf.certificate):
         findings.refuse(Refusal.WEAK_SIGNATURE, algorithm=leaf.signature)
-    if chain.weak is not None:
-        findings.refuse(
-            Refusal.WEAK_CHAIN,
-            subject=shown_name(chain.weak.subject),
-            algorithm=certificate_chain.signature_name(chain.weak),
-        )
+    if chain.unfit is not None:
+        _refuse_unfit(findings, chain.unfit)
     elif not (leaf.self_signed or chain.intermediates or chain.root):
         findings.advise(Advice.CHAIN_INCOMPLETE, issuer=leaf.issuer)
+    above = [*chain.intermediates, *filter(None, [chain.root])]
+    for each, issuer in zip([leaf.certificate, *above], above, strict=False):
+        if not certificate_chain.names_agree(issuer, each):
+            findings.advise(
+                Advice.CHAIN_NAMES,
+                named=shown_name(each.issuer),
+                subject=shown_name(issuer.subject),
+            )
     for each in chain.intermediates:
         if not certificate_chain.valid(each, now):
             findings.advise(
@@ -242,12 +244,26 @@ def _judge_chain(findings: Findings, leaf: Leaf, chain: Chain, now: datetime) ->
             )
 
 
+def _refuse_unfit(findings: Findings, certificate: x509.Certificate) -> None:
+    subject = shown_name(certificate.subject)
+    if not certificate_chain.strong_signature(certificate):
+        algorithm = certificate_chain.signature_name(certificate)
+        findings.refuse(Refusal.WEAK_CHAIN, subject=subject, algorithm=algorithm)
+    elif not certificate_chain.strong_key(certificate):
+        findings.refuse(Refusal.WEAK_CHAIN_KEY, subject=subject)
+    else:
+        findings.refuse(Refusal.CHAIN_NOT_CA, subject=subject)
+
+
 def _judge_names(
     findings: Findings, leaf: Leaf, fqdn: str | None, *, test_environment: bool
 ) -> None:
-    names = listed(leaf.dns_names)
-    if not leaf.dns_names:
-        findings.refuse(Refusal.NO_NAME)
+    names = leaf.dns_names
+    if not names:
+        if leaf.unusable_names:
+            findings.refuse(Refusal.UNUSABLE_NAMES, names=leaf.unusable_names)
+        else:
+            findings.refuse(Refusal.NO_NAME)
         return
     if leaf.name_in_subject:
         findings.advise(Advice.NAME_IN_SUBJECT)
@@ -267,12 +283,21 @@ def normalised(fqdn: str | None) -> str | None:
         raise Refusal.BAD_FQDN.error(fqdn=fqdn, reason=error) from None
 
 
-def _pem(*certificates: x509.Certificate) -> str:
-    return "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
+def bundle(pfx: pkcs12.Pfx, leaf: Leaf, chain: Chain) -> tuple[str, str]:
+    """What goes into the vault: the key, and the leaf with its chain, in PEM.
 
-
-def _key_pem(pfx: pkcs12.Pfx, leaf: Leaf) -> str:
+    Raises:
+        CertificateError: the vault takes no secret of that size.
+    """
     key = pfx.key_of(leaf.certificate)
     if key is None:
         raise Refusal.NO_KEY.error()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    chain_pem = "".join(
+        each.public_bytes(Encoding.PEM).decode()
+        for each in (leaf.certificate, *chain.intermediates)
+    )
+    size = len(key_pem) + len(chain_pem)
+    if size > LARGEST_SECRET:
+        raise Refusal.TOO_LARGE_FOR_VAULT.error(size=size, limit=LARGEST_SECRET)
+    return key_pem, chain_pem

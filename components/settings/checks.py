@@ -23,7 +23,8 @@ from ..certificate import (
     ServiceCertificate,
     read_file,
 )
-from ..certificate.leaf import listed, reading, shown_name
+from ..certificate.leaf import reading, shown_name
+from ..certificate.rules import listed
 from ..clouds import CLOUDS, Cloud, cloud_named
 from ..naming import Names
 from ..regions import (

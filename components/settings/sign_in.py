@@ -25,7 +25,6 @@ from ..certificate import pkcs12
 from ..certificate.leaf import (
     Leaf,
     leaves_of,
-    listed,
     reading,
 )
 from ..certificate.rules import CertificateError, Findings, Refusal
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 _READABLE_CIPHERS = frozenset({pkcs12.TRIPLE_DES, pkcs12.RC2_40})
 _PARTS = 2
+_MOST_ROUNDS = 1 << 20
 _PEM_BEGIN = b"-----BEGIN "
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
 _KEY_BLOCKS = frozenset({b"PRIVATE KEY", b"RSA PRIVATE KEY"})
@@ -121,6 +121,8 @@ def _judge_protection(findings: Findings, outline: pkcs12.Outline) -> None:
     if strange:
         names = dict.fromkeys(pkcs12.ALGORITHMS.get(each, each) for each in strange)
         findings.refuse(Refusal.SIGN_IN_ALGORITHM, algorithms=", ".join(names))
+    elif outline.most_rounds > _MOST_ROUNDS:
+        findings.refuse(Refusal.SIGN_IN_ROUNDS, rounds=outline.most_rounds, limit=_MOST_ROUNDS)
     elif outline.mac is None or outline.parts != _PARTS:
         mac = "with a MAC" if outline.mac else "without a MAC"
         findings.refuse(Refusal.SIGN_IN_SHAPE, parts=outline.parts, mac=mac)
@@ -133,7 +135,7 @@ def _only_leaf(pfx: pkcs12.Pfx) -> Leaf:
     if not leaves:
         raise Refusal.KEY_MISMATCH.error(names=f"{len(pfx.certificates)} in all")
     if len(leaves) > 1:
-        names = listed(tuple(leaf.subject for leaf in leaves))
+        names = tuple(leaf.subject for leaf in leaves)
         raise Refusal.SIGN_IN_SEVERAL.error(count=len(leaves), names=names)
     return leaves[0]
 

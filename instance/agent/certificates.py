@@ -20,7 +20,15 @@ BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.+?-----END \1-----", re.DOTALL
 OPENSSL_SECONDS = 20
 # The balancer's probe refuses chains with anything weaker than SHA-256 (Microsoft Learn,
 # "Azure Load Balancer health probes").
-WEAK = re.compile(r"Signature Algorithm: \S*(sha1|md5|SHA1|MD5)")
+WEAK = re.compile(r"^ *Signature Algorithm: \S*(sha1|md5)", re.MULTILINE | re.IGNORECASE)
+# Of the text about a certificate, its signature's algorithm alone: all else holds words of others.
+SIGNATURE_ONLY = ",".join(
+    f"no_{part}"
+    for part in (
+        *("header", "version", "serial", "validity", "subject", "issuer", "pubkey"),
+        *("extensions", "sigdump", "aux"),
+    )
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,7 +103,10 @@ def read(value: str, encoding: str, fqdn: str, now: datetime) -> ServedCertifica
     leaf = next((each for each in certificates if each.public_key == public_key), None)
     if leaf is None:
         raise Problem("The key in the vault belongs to none of the certificates beside it.")
-    chain = _chain(leaf, certificates)
+    # PEM begins with its leaf where the stack wrote it, or Key Vault, and is in order then. Names
+    # alone would break a chain whose issuers are named otherwise.
+    ordered = encoding == "pem" and certificates[0] is leaf
+    chain = _without_root(certificates) if ordered else _chain(leaf, certificates)
     if not leaf.begins <= now < leaf.expires:
         raise Problem(
             f"The certificate in the vault is valid from {leaf.begins:%Y-%m-%d %H:%M} to"
@@ -130,7 +141,7 @@ def describe(pem: str) -> Certificate:
         Problem: it is none.
     """
     words = ("-subject", "-issuer", "-dates", "-pubkey", "-text")
-    options = ("-nameopt", "RFC2253", "-dateopt", "iso_8601")
+    options = ("-nameopt", "RFC2253", "-dateopt", "iso_8601", "-certopt", SIGNATURE_ONLY)
     text = openssl("x509", "-noout", *words, *options, data=pem.encode())
     public_key = BLOCK.search(text)
     if public_key is None:
@@ -164,6 +175,11 @@ def _from_pkcs12(value: str) -> str:
     except Problem:
         # Ciphers that older tools use, which OpenSSL 3 keeps apart.
         return openssl(*arguments, "-legacy", data=data)
+
+
+def _without_root(certificates: Sequence[Certificate]) -> list[Certificate]:
+    *chain, last = certificates
+    return [*chain, last] if not chain or not last.self_signed else chain
 
 
 def _chain(leaf: Certificate, certificates: Sequence[Certificate]) -> list[Certificate]:

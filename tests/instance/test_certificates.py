@@ -7,13 +7,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.certificate import ServiceCertificate
 from instance.agent import certificates
 from instance.agent.certificates import read
 from instance.agent.messages import redacted
 from instance.agent.nginx import Disk
 from instance.agent.problem import Problem
+from sandbox import packages
 from tests.instance.pki import Authority, Issued
+from tests.unit import certificates as unit
+from tests.unit.certificates import ec_key
 
 NAME = "content.contoso.example"
 
@@ -41,6 +47,72 @@ def test_key_leaf_and_chain_are_put_in_order_without_the_root(below: Authority) 
         assert served.pem.startswith("-----BEGIN PRIVATE KEY-----")
         assert serials(served.pem) == [f"CN={NAME}", "CN=Issuer"]
         assert served.expires == issued.certificate.not_valid_after_utc
+
+
+def test_what_comes_with_its_leaf_first_keeps_its_order_whatever_names_say() -> None:
+    key = ec_key(ec.SECP384R1)
+    signer = unit.Authority(unit.intermediate().certificate, key)
+    renamed = unit.make_certificate("Issuing G2", key, issuer=unit.root(), ca=True)
+    pfx = unit.make_pfx(NAME, issuer=signer, chain=[renamed, unit.root().certificate])
+    pem = ServiceCertificate.read(pfx, unit.PASSWORD).pem
+    assert serials(read(pem, "pem", NAME, now()).pem) == [f"CN={NAME}", "CN=Issuing G2"]
+
+
+def namesake() -> bytes:
+    issuer = unit.make_authority(NAME, issuer=unit.root())
+    return unit.make_pfx(NAME, issuer=issuer, chain=[issuer.certificate, unit.root().certificate])
+
+
+def weak_root() -> bytes:
+    above = unit.make_authority("Old Root", digest=hashes.SHA224())
+    issuer = unit.make_authority("Issuing", issuer=above)
+    return unit.make_pfx(NAME, issuer=issuer, chain=[issuer.certificate, above.certificate])
+
+
+@pytest.mark.parametrize(
+    "pfx",
+    [
+        pytest.param(lambda: unit.make_pfx(NAME), id="usual"),
+        pytest.param(lambda: unit.make_pfx(NAME.upper()), id="capitals"),
+        pytest.param(lambda: unit.make_pfx(NAME, names=()), id="name in subject"),
+        pytest.param(lambda: unit.make_pfx("*.contoso.example"), id="wildcard"),
+        pytest.param(lambda: unit.make_pfx(NAME, self_signed=True, ca=True), id="self-signed"),
+        pytest.param(lambda: unit.make_pfx(NAME, chain=()), id="no chain"),
+        pytest.param(lambda: unit.make_pfx(NAME, usages=None), id="no usages"),
+        pytest.param(lambda: unit.make_pfx(NAME, key=unit.rsa_key(4096)), id="RSA"),
+        pytest.param(lambda: unit.make_pfx(NAME, key=ec_key(ec.SECP384R1)), id="P-384"),
+        pytest.param(lambda: unit.make_pfx("Unsere Überschrift", names=[NAME]), id="odd subject"),
+        pytest.param(
+            lambda: unit.make_pfx("Signature Algorithm: sha1WithRSA", names=[NAME]), id="words"
+        ),
+        pytest.param(lambda: unit.make_pfx(None, names=[NAME]), id="no subject"),
+        pytest.param(namesake, id="authority of the same name"),
+        pytest.param(weak_root, id="root signed with SHA-1"),
+    ],
+)
+def test_whatever_a_deployment_accepts_the_agent_serves_unchanged(
+    pfx: Callable[[], bytes], tmp_path: Path
+) -> None:
+    certificate = ServiceCertificate.read(pfx(), unit.PASSWORD, fqdn=NAME, test_environment=True)
+    served = read(certificate.pem, "pem", NAME, now())
+    assert served.pem.split() == certificate.pem.split()
+    (tmp_path / "tls.pem").write_text(served.pem)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = " ".join(f"{kind}_temp_path {tmp_path}/temporary;" for kind in kinds)
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; {paths} "
+        "server { "
+        f"listen unix:{tmp_path}/sock ssl; ssl_certificate {tmp_path}/tls.pem; "
+        f"ssl_certificate_key {tmp_path}/tls.pem; }} }}"
+    )
+    tested = subprocess.run(
+        ["nginx", "-e", "stderr", "-t", "-q", "-c", tmp_path / "nginx.conf"],
+        env=packages.environment(*packages.NGINX),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert tested.returncode == 0, tested.stderr
 
 
 def test_a_self_signed_leaf_is_its_whole_chain() -> None:

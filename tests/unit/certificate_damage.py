@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
 from components.certificate import ber
+
+NULL = ber.Value(0x05, b"", ())
 
 
 def rewrite(data: bytes, change: Callable[[ber.Value], ber.Value]) -> bytes:
@@ -80,6 +86,30 @@ def assemble(*safes: ber.Value) -> bytes:
     content = octets(sequence(*safes).der())
     data = object_identifier("1.2.840.113549.1.7.1")
     return sequence(number(3), sequence(data, explicit(content))).der()
+
+
+def hide(safe: ber.Value, password: str) -> ber.Value:
+    """A safe that is not encrypted as a whole, encrypted (RFC 8018: PBES2 with AES-256)."""
+    contents = safe.child(1, ber.CONTEXT_0).only_child().octets()
+    salt, vector, rounds = bytes(16), bytes(16), 2048
+    key = PBKDF2HMAC(hashes.SHA256(), 32, salt, rounds).derive(password.encode())
+    padding = 16 - len(contents) % 16
+    cipher = Cipher(algorithms.AES(key), modes.CBC(vector)).encryptor()
+    encrypted = cipher.update(contents + bytes([padding]) * padding) + cipher.finalize()
+    derivation = sequence(
+        object_identifier("1.2.840.113549.1.5.12"),
+        sequence(
+            octets(salt), number(rounds), sequence(object_identifier("1.2.840.113549.2.9"), NULL)
+        ),
+    )
+    scheme = sequence(object_identifier("2.16.840.1.101.3.4.1.42"), octets(vector))
+    algorithm = sequence(object_identifier("1.2.840.113549.1.5.13"), sequence(derivation, scheme))
+    inside = sequence(
+        object_identifier("1.2.840.113549.1.7.1"), algorithm, ber.Value(0x80, encrypted, ())
+    )
+    return sequence(
+        object_identifier("1.2.840.113549.1.7.6"), explicit(sequence(number(0), inside))
+    )
 
 
 def join(*files: bytes) -> bytes:

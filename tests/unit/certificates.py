@@ -188,11 +188,11 @@ def encrypted(password: str = PASSWORD, *, rounds: int = 2048) -> KeySerializati
     )
 
 
-def legacy(password: str = PASSWORD) -> KeySerializationEncryption:
+def legacy(password: str = PASSWORD, *, rounds: int = 2000) -> KeySerializationEncryption:
     """Encryption as older Windows does it, and the only one that the Azure provider reads."""
     return (
         PrivateFormat.PKCS12.encryption_builder()
-        .kdf_rounds(2000)
+        .kdf_rounds(rounds)
         .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
         .hmac_hash(hashes.SHA1())  # noqa: S303
         .build(password.encode())

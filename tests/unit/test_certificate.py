@@ -20,23 +20,44 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     pkcs7,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
-from components.certificate import CertificateError, ServiceCertificate, read_file
+from components.certificate import (
+    CertificateError,
+    ServiceCertificate,
+    ber,
+    read_file,
+    service_certificate,
+)
+from components.certificate import pkcs12 as certificate_pkcs12
 from components.certificate import rules as certificate_rules
 from components.certificate.pkcs12 import (
     LARGEST_FILE,
     MOST_CERTIFICATES,
     MOST_ITERATIONS,
+    look,
     open_pfx,
 )
 from components.certificate.rules import Advice, Refusal
 from components.settings.sign_in import check_client_certificate
-from tests.unit.certificate_damage import join, replace_numbers, replace_object_identifiers
+from tests.unit.certificate_damage import (
+    assemble,
+    hide,
+    join,
+    number,
+    object_identifier,
+    octets,
+    parts,
+    replace_numbers,
+    replace_object_identifiers,
+    rewrite,
+    sequence,
+)
 from tests.unit.certificates import (
     CLIENT,
     NOW,
     PASSWORD,
+    Authority,
     ec_key,
     encrypted,
     intermediate,
@@ -97,6 +118,37 @@ def weak_chain() -> bytes:
     return make_pfx(issuer=weak, chain=[weak.certificate, root().certificate])
 
 
+def weak_authority() -> bytes:
+    weak = make_authority("Small Issuing", issuer=root(), key=rsa_key(1024))
+    return make_pfx(issuer=weak, chain=[weak.certificate, root().certificate])
+
+
+def no_authority() -> bytes:
+    key = ec_key(ec.SECP384R1)
+    other = Authority(make_certificate("Another server", key, issuer=root()), key)
+    return make_pfx(issuer=other, chain=[other.certificate, root().certificate])
+
+
+def issuer_of_another_name() -> bytes:
+    key = ec_key(ec.SECP384R1)
+    renamed = make_certificate("Contoso Issuing G2", key, issuer=root(), ca=True)
+    issuer = Authority(intermediate().certificate, key)
+    return make_pfx(issuer=issuer, chain=[renamed, root().certificate])
+
+
+def hidden_key(*, rounds: int = 2048) -> bytes:
+    """A PFX whose key lies in a part that is encrypted as a whole, as no usual program writes."""
+    certificates, key = parts(make_pfx(encryption=encrypted()))
+    (bags,) = parts(replace_numbers(assemble(key), 2048, rounds))
+    return assemble(certificates, hide(bags, PASSWORD))
+
+
+def within_a_second(work: Callable[[], object]) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certificate_pkcs12, "_SECONDS", 1)
+        return work()
+
+
 def expired_intermediate() -> bytes:
     old = make_authority("Expired Issuing", issuer=root(), ends=timedelta(hours=-1))
     return make_pfx(issuer=old, chain=[old.certificate, root().certificate])
@@ -133,6 +185,7 @@ REFUSALS: dict[Refusal, Case] = {
     Refusal.CUT_SHORT: lambda _: read(make_pfx()[:-1]),
     Refusal.DAMAGED: lambda _: read(replace_numbers(make_pfx(), 2048, -5)),
     Refusal.TOO_MUCH_WORK: lambda _: read(replace_numbers(make_pfx(), 2048, MOST_ITERATIONS)),
+    Refusal.TOO_SLOW: lambda _: within_a_second(lambda: read(hidden_key(rounds=2**31 - 1))),
     Refusal.SIGNED_PFX: lambda _: read(
         replace_object_identifiers(make_pfx(), "1.2.840.113549.1.7.1", "1.2.840.113549.1.7.2")
     ),
@@ -157,6 +210,8 @@ REFUSALS: dict[Refusal, Case] = {
     Refusal.CA_CERTIFICATE: lambda _: read(make_pfx(ca=True)),
     Refusal.WEAK_SIGNATURE: lambda _: read(make_pfx(digest=hashes.SHA224())),
     Refusal.WEAK_CHAIN: lambda _: read(weak_chain()),
+    Refusal.WEAK_CHAIN_KEY: lambda _: read(weak_authority()),
+    Refusal.CHAIN_NOT_CA: lambda _: read(no_authority()),
     Refusal.SELF_SIGNED: lambda _: read(make_pfx(self_signed=True)),
     Refusal.WILDCARD: lambda _: read(make_pfx("*.contoso.com"), fqdn=FQDN),
     Refusal.NOT_COVERED: lambda _: read(make_pfx(), fqdn="cdp2.contoso.com"),
@@ -168,8 +223,12 @@ REFUSALS: dict[Refusal, Case] = {
         make_pfx(None, names=[FQDN, "cdp2.contoso.com"])
     ).default_fqdn(),
     Refusal.NO_NAME: lambda _: read(make_pfx(None)),
+    Refusal.UNUSABLE_NAMES: lambda _: read(make_pfx(names=[f"{FQDN}.", "*.com", "cdp_1"])),
     Refusal.TOO_LARGE_FOR_VAULT: lambda _: read(long_chain()),
     Refusal.SIGN_IN_ALGORITHM: lambda _: check_client_certificate(make_pfx(), PASSWORD),
+    Refusal.SIGN_IN_ROUNDS: lambda _: check_client_certificate(
+        make_pfx(key=rsa_key(), encryption=legacy(rounds=2**20 + 1)), PASSWORD
+    ),
     Refusal.SIGN_IN_SHAPE: lambda _: check_client_certificate(
         join(make_pfx(key=rsa_key(), encryption=legacy())), PASSWORD
     ),
@@ -188,6 +247,7 @@ ADVICE: dict[Advice, Callable[[], bytes]] = {
     Advice.ANY_USAGE: lambda: make_pfx(usages=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE]),
     Advice.NAME_IN_SUBJECT: lambda: make_pfx(names=()),
     Advice.CHAIN_INCOMPLETE: lambda: make_pfx(chain=()),
+    Advice.CHAIN_NAMES: issuer_of_another_name,
     Advice.INTERMEDIATE_NOT_VALID: expired_intermediate,
 }
 
@@ -232,6 +292,100 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         Refusal.NOT_COVERED,
     )
     assert str(error).count("; it also ") == 3
+
+
+def test_a_key_in_an_encrypted_part_is_read() -> None:
+    assert read(hidden_key()).default_fqdn() == FQDN
+
+
+@pytest.mark.parametrize("bits", [100, 20_000])
+def test_a_count_that_no_program_writes_is_damage(bits: int) -> None:
+    assert refused(replace_numbers(make_pfx(), 2048, 2**bits)).rules == (Refusal.DAMAGED,)
+
+
+def test_a_file_with_several_keys_is_decrypted_twice_and_counted_so() -> None:
+    one, several = look(make_pfx(encryption=encrypted())), look(two_keys(FQDN, "b.contoso.com"))
+    # Two keys and two lots of certificates, and no MAC.
+    assert (one.iterations, several.iterations) == (3 * 2048, 2 * 4 * 2048)
+
+
+def test_scrypt_is_counted_by_what_it_costs() -> None:
+    cost, block, parallel = 2**14, 8, 3
+    factors = [number(each) for each in (cost, block, parallel)]
+    scrypt = sequence(object_identifier("1.3.6.1.4.1.11591.4.11"), sequence(octets(b"s"), *factors))
+    hmac = sequence(object_identifier("1.2.840.113549.2.9"))
+    both = sequence(object_identifier("1.2.840.113549.1.5.13"), sequence(scrypt, hmac))
+    data = rewrite(
+        make_pfx(),
+        lambda value: both if value.tag == ber.SEQUENCE and is_scheme(value) else value,
+    )
+    assert look(data).iterations == 2048 + 2 * 4 * cost * block * parallel
+
+
+def is_scheme(value: ber.Value) -> bool:
+    return value.children[:1] == (object_identifier("1.2.840.113549.1.5.13"),)
+
+
+def test_a_second_key_without_encryption_is_found_too() -> None:
+    data = join(
+        make_pfx("a.contoso.com", encryption=encrypted()),
+        make_pfx("b.contoso.com", key=ec_key(ec.SECP384R1), password=""),
+    )
+    assert read(data, fqdn="b.contoso.com").dns_names == ("b.contoso.com",)
+
+
+def test_of_several_subject_names_the_last_one_counts() -> None:
+    organisation = x509.NameAttribute(NameOID.COMMON_NAME, "Contoso")
+    name = x509.Name([organisation, x509.NameAttribute(NameOID.COMMON_NAME, FQDN)])
+    own = ec_key()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(intermediate().certificate.subject)
+        .public_key(own.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(FQDN)]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(intermediate().key, hashes.SHA256())
+    )
+    assert read(pack(own, certificate)).default_fqdn() == FQDN
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rules"),
+    [
+        (-86_401, (Refusal.NOT_YET_VALID,)),
+        (-86_400, ()),
+        (365 * 86_400, ()),
+        (365 * 86_400 + 1, (Refusal.EXPIRED,)),
+    ],
+)
+def test_validity_begins_and_ends_to_the_second(seconds: int, rules: tuple[Refusal, ...]) -> None:
+    now = NOW + timedelta(seconds=seconds)
+    if rules:
+        assert refused(make_pfx(), now=now).rules == rules
+    else:
+        assert read(make_pfx(), now=now)
+
+
+@pytest.mark.parametrize("room", [0, -1])
+def test_the_vaults_limit_holds_to_the_byte(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    data = make_pfx()
+    size = len(read(data).pem)
+    monkeypatch.setattr(service_certificate, "LARGEST_SECRET", size + room)
+    if room:
+        assert refused(data).rules == (Refusal.TOO_LARGE_FOR_VAULT,)
+    else:
+        assert len(read(data).pem) == size
+
+
+def test_a_server_named_like_its_authority_is_not_self_signed() -> None:
+    namesake = make_authority(FQDN, issuer=root())
+    certificate = read(make_pfx(issuer=namesake, chain=[namesake.certificate, root().certificate]))
+    assert not certificate.self_signed
+    assert certificate.chain_pem.count("BEGIN CERTIFICATE") == 2
 
 
 def test_a_good_pfx_gives_what_the_service_needs() -> None:

@@ -97,6 +97,26 @@ def test_of_two_equal_intermediates_the_valid_one_is_sent() -> None:
         assert chain(leaf(new), others).intermediates == (new.certificate,)
 
 
+def test_a_valid_way_goes_before_a_shorter_one_that_has_expired() -> None:
+    key = ec_key(ec.SECP384R1)
+    other_root = make_authority("Other Root")
+    expired = make_authority("Issuing", issuer=root(), key=key, ends=timedelta(hours=-1))
+    crossed = make_authority("Issuing", issuer=other_root, key=key)
+    own = leaf(crossed)
+    for known in ((), (other_root.certificate,)):
+        pool = [expired.certificate, crossed.certificate, root().certificate, *known]
+        for others in itertools.permutations(pool):
+            assert chain(own, others).intermediates == (crossed.certificate,)
+
+
+def test_whoever_may_issue_nothing_is_never_sent() -> None:
+    key = ec_key(ec.SECP384R1)
+    for ca in (None, False):
+        server = make_certificate("Another server", key, issuer=root(), ca=ca)
+        own = leaf(Authority(server, key))
+        assert chain(own, [server, root().certificate]) == Chain((), None, server)
+
+
 def test_a_root_with_a_weak_signature_is_harmless() -> None:
     weak_root = make_authority("Weak Root", digest=hashes.SHA224())
     issuing = make_authority("Issuing", issuer=weak_root)

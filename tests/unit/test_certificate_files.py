@@ -193,3 +193,35 @@ def test_ber_and_trailing_bytes_are_read_without_a_word(
         assert ServiceCertificate.read(variant, "correct horse battery staple").pem == wanted
     assert capfd.readouterr() == ("", "")
     assert not recwarn.list
+
+
+@needs_openssl
+def test_a_key_for_pss_only_is_refused_and_an_authority_that_signs_so_is_not(
+    made: Path, tmp_path: Path
+) -> None:
+    run(tmp_path, "openssl", "genpkey", "-algorithm", "RSA-PSS", "-out", "pss.key")
+    run(
+        tmp_path, "openssl", "req", "-new", "-key", "pss.key", "-subj", f"/CN={FQDN}",
+        "-out", "pss.csr",
+    )  # fmt: skip
+    signing = ["-sigopt", "rsa_padding_mode:pss", "-sha256", "-days", "90", "-set_serial", "8"]
+    authority = ["-CA", str(made / "root.pem"), "-CAkey", str(made / "root.key")]
+    extensions = ["-extfile", str(made / "leaf.cnf")]
+    for request, out in ((tmp_path / "pss.csr", "pss.pem"), (made / "leaf.csr", "leaf.pem")):
+        run(
+            tmp_path, "openssl", "x509", "-req", "-in", str(request), *authority, *signing,
+            *extensions, "-out", out,
+        )  # fmt: skip
+    for key, leaf in ((tmp_path / "pss.key", "pss"), (made / "leaf.key", "leaf")):
+        run(
+            tmp_path, "openssl", "pkcs12", "-export", "-inkey", str(key), "-in", f"{leaf}.pem",
+            "-certfile", str(made / "root.pem"), "-passout", f"pass:{PASSWORD}",
+            "-out", f"{leaf}.pfx",
+        )  # fmt: skip
+    with pytest.raises(CertificateError) as caught:
+        ServiceCertificate.read((tmp_path / "pss.pfx").read_bytes(), PASSWORD)
+    assert caught.value.rules == (Refusal.KEY_KIND,)
+    assert "RSASSA-PSS" in str(caught.value)
+    signed = ServiceCertificate.read((tmp_path / "leaf.pfx").read_bytes(), PASSWORD)
+    # The authority was found by its signature, or the chain would be called incomplete.
+    assert signed.warnings == ()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from components.certificate import ServiceCertificate
+from components.certificate import CertificateError, ServiceCertificate
 from tests.unit.certificates import PASSWORD, make_pfx
 
 LABELS = st.sampled_from(["a", "b", "cdp1", "x-y", "xn--bcher-kva", "contoso", "com", "0a"])
@@ -38,8 +38,9 @@ def reference(presented: str, host: str) -> bool:
     """RFC 9525 section 6.3, label by label, with the two limits that all clients add.
 
     These are: a wildcard needs two labels to its right, and it stands for no part of an address.
+    A name is presented without a dot at its end.
     """
-    pattern = presented.lower().removesuffix(".").split(".")
+    pattern = presented.lower().split(".")
     wanted = host.lower().removesuffix(".").split(".")
     if len(pattern) != len(wanted) or "" in pattern:
         return False
@@ -82,9 +83,24 @@ def test_an_international_name_is_compared_as_its_a_label(name: str) -> None:
     assert certificate(("xn--bcher-kva.contoso.com",)).covers(name)
 
 
-def test_an_international_subject_name_becomes_its_a_label() -> None:
-    read = ServiceCertificate.read(make_pfx("Bücher.contoso.com", names=()), PASSWORD)
-    assert read.default_fqdn() == "xn--bcher-kva.contoso.com"
+def test_an_international_subject_name_stands_for_its_a_label_among_the_alternatives() -> None:
+    label = "xn--bcher-kva.contoso.com"
+    read = ServiceCertificate.read(make_pfx("Bücher.contoso.com", names=[label]), PASSWORD)
+    assert read.default_fqdn() == label
+
+
+@pytest.mark.parametrize(
+    ("subject", "names"),
+    [
+        ("Bücher.contoso.com", ()),
+        ("cdp1.contoso.com.", ()),
+        ("cdp1", ["cdp1.contoso.com."]),
+        ("cdp1", [" cdp1.contoso.com"]),
+    ],
+)
+def test_a_name_that_no_client_compares_is_none(subject: str, names: tuple[str, ...]) -> None:
+    with pytest.raises(CertificateError, match="has no name that clients accept"):
+        ServiceCertificate.read(make_pfx(subject, names=names), PASSWORD)
 
 
 @pytest.mark.parametrize("host", ["*.contoso.com", "10.0.0.1", "https://cdp1.contoso.com", "", "."])

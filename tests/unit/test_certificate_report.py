@@ -9,12 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from components.certificate import report as certificate_report
 from components.certificate.report import PASSWORD_VARIABLE, main
 from tests.unit.certificates import PASSWORD, make_pfx
 
 ROOT = Path(__file__).parents[2]
+FQDN = "cdp1.contoso.com"
 
 
 @pytest.fixture
@@ -140,3 +142,68 @@ def test_no_option_takes_the_password_itself(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         main(["check", "x.pfx", "--password", "secret"])
     assert "unrecognized" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (EOFError(), 2, "No password was given"),
+        (UnicodeDecodeError("utf-8", b"s\xe9cret", 1, 2, "invalid"), 2, PASSWORD_VARIABLE),
+    ],
+)
+def test_whatever_becomes_of_the_question_for_the_password_is_one_sentence(
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException,
+    code: int,
+    words: str,
+) -> None:
+    def ask(_: str) -> str:
+        raise raised
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(certificate_report.getpass, "getpass", ask)
+    assert main(["check", str(file)]) == code
+    said = capsys.readouterr().err
+    assert words in said
+    assert "cret" not in said
+
+
+def test_what_no_vault_takes_is_refused_here_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "long.pfx"
+    large = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), bytes(20_000))
+    file.write_bytes(make_pfx(password="", extensions=[large]))
+    assert main(["check", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "refused: it makes " in out
+    assert "It would be refused." in out
+
+
+@pytest.mark.parametrize("reader", ["an old terminal", "nobody"])
+def test_any_terminal_gets_the_names_and_one_that_is_gone_no_traceback(
+    tmp_path: Path, reader: str
+) -> None:
+    file = tmp_path / "city.pfx"
+    file.write_bytes(make_pfx("Zürich 東京", names=[FQDN], password=""))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "components.certificate", "check", str(file), "--fqdn", FQDN],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    if reader == "nobody":
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+        process.wait(60)
+        return
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "CN=Z\\xfcrich \\u6771\\u4eac" in out

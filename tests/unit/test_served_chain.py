@@ -100,6 +100,20 @@ def test_a_test_environment_may_serve_a_wildcard_or_a_self_signed_certificate(
     assert wrong(issued(**changed), *above, test_environment=True) == ""
 
 
+def test_a_root_that_is_served_too_does_no_harm_and_a_stranger_does() -> None:
+    mine, stranger = issued(), make_authority("Stranger", issuer=root()).certificate
+    expected = "".join(
+        each.public_bytes(Encoding.PEM).decode() for each in (mine, intermediate().certificate)
+    )
+
+    def found(*more: x509.Certificate) -> str:
+        served = ders([mine, intermediate().certificate, *more])
+        return fault(served, fqdn=FQDN, test_environment=False, expected_chain=expected)
+
+    assert found() == found(root().certificate) == ""
+    assert "CN=Stranger, which is not of the stack's chain" in found(stranger)
+
+
 def test_a_chain_in_the_wrong_order_is_wrong() -> None:
     text = wrong(issued(), root().certificate, intermediate().certificate)
     assert "a chain in which CN=Contoso Test Root did not issue CN=cdp1.contoso.com" in text
