@@ -20,6 +20,9 @@ BAR_SHARE = 0.7
 WIDEST_BAR = 26.0
 
 
+NOTHING = '<p class="empty">Not measured yet.</p>'
+
+
 @dataclass(frozen=True)
 class Series:
     """Values over time."""
@@ -63,6 +66,8 @@ def lines(
         end: Time at the right edge.
         top: Value at the upper edge; None for a round one over all values.
     """
+    if not any(each.points for each in series):
+        return NOTHING
     highest = max((value for each in series for _, value in each.points), default=0)
     frame = Frame(width, start, end, top or _round_up(highest))
     drawn = []

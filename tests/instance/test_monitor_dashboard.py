@@ -104,6 +104,8 @@ def test_before_the_first_row_most_is_unknown_and_the_page_says_so() -> None:
     unknown = {title for title, level in levels(figures).items() if level == "unknown"}
     assert {"Transfer used", "Storage used", "Certificate ends in", "Content"} <= unknown
     assert "No instance has posted a row yet." in page([figures])
+    # Two quotas, the cache's share, and the probes' line beside that of the data path.
+    assert page([figures]).count("Not measured yet.") == 3
 
 
 def test_what_nobody_has_said_for_half_an_hour_is_not_known_any_more() -> None:
