@@ -69,6 +69,8 @@ install_packages() {
     systemctl mask nginx.service
     export DEBIAN_FRONTEND=noninteractive
     local options=(-q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3)
+    # Where a restart came in the middle of an installation, nothing else can be installed.
+    persistently dpkg --configure -a
     persistently apt-get "${options[@]}" update
     persistently apt-get "${options[@]}" --no-install-recommends install "${packages[@]}"
 }
@@ -113,7 +115,11 @@ install -d -m 0700 "$root/var/lib/clouddp"
 # Nobody signs in to an instance: it is replaced, not repaired.
 systemctl mask --now ssh.service ssh.socket
 
-# A new payload has to prove itself before traffic comes in again.
+# A new payload has to prove itself before traffic comes in again, and an agent that runs would say
+# meanwhile that all is well.
+if systemctl --quiet is-active clouddp-agent.service; then
+    systemctl stop clouddp-agent.service
+fi
 rm -f "$root/run/clouddp/ready" "$root/run/clouddp/started" "$root/run/clouddp/alive"
 export CLOUDDP_PREFIX="${root:-/}" CLOUDDP_USER="$user" PYTHONPATH="$root/usr/lib/clouddp"
 python3 -B -m agent prepare

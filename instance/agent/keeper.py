@@ -72,6 +72,8 @@ class Keeper:
         """Lays a configuration with which nginx can start: the last good one, or a first one."""
         with contextlib.suppress(Problem):
             self._resolve()
+        if self._nginx.live and self._storage_is_unknown:
+            return
         try:
             self._nginx.lay(self._rendered())
         except Problem as problem:
@@ -120,7 +122,7 @@ class Keeper:
                 self._resolve()
         with self._step("nginx"):
             self._apply()
-        if self._settings:
+        if self._settings and not self._storage_is_unknown:
             with self._step("storage"):
                 self._ask_storage()
         with self._step("readiness"):
@@ -218,13 +220,19 @@ class Keeper:
             content = Content(self._settings, self._addresses, revoked)
         return render(self._places, self._instance, self._endpoints, self._certificate, content)
 
+    @property
+    def _storage_is_unknown(self) -> bool:
+        """Whether nothing better could be rendered than what nginx serves with already."""
+        return self._settings is not None and not self._addresses
+
     def _apply(self) -> None:
+        if self._storage_is_unknown:
+            return
         files = self._rendered()
-        if files["version"] != self._nginx.live:
+        # Not only where it is new: an agent that was killed may not have had nginx take it.
+        if not files["version"] == self._nginx.live == self._nginx.running():
             self._nginx.take(files)
             say(f"nginx serves with version {files['version']} of its configuration.")
-        else:
-            self._nginx.confirm()
         if self._settings:
             self._keep(SETTINGS, self._settings.text)
         if self._certificate_seen:
@@ -296,7 +304,7 @@ class Keeper:
     def _read_kept(self, name: str) -> str:
         try:
             return (self._places.state / name).read_text()
-        except OSError:
+        except (OSError, ValueError):
             return ""
 
     def _keep(self, name: str, text: str) -> None:

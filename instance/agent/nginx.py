@@ -178,7 +178,7 @@ class Nginx:
     @property
     def live(self) -> str:
         """The version that nginx is to run, empty where there is none."""
-        return self._live.readlink().name if self._live.is_symlink() else ""
+        return self._live.readlink().name if self._live.exists() else ""
 
     def lay(self, files: Mapping[str, str]) -> None:
         """Writes a version, tests it, and makes it the one that nginx reads next.
@@ -251,7 +251,8 @@ class Nginx:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Problem(f"nginx cannot be asked to test its configuration: {error}.") from error
         if done.returncode:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.name != self.live:
+                shutil.rmtree(folder, ignore_errors=True)
             reason = next((line for line in done.stderr.splitlines() if "[emerg]" in line), "")
             raise Problem(f"nginx refuses its new configuration: {reason.strip()}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import ssl
@@ -64,12 +65,9 @@ class ServiceSettings:
         roots = _value(access, "clientTrustRoots", str)
         if roots.strip():
             _check_roots(roots)
-        url = urlsplit(_value(storage, "url", str))
-        if url.scheme != "https" or url.port is not None:
-            raise Problem("The service settings' storage.url is not a plain https URL.")
         return cls(
             fqdn=_matching(HOST, _value(values, "fqdn", str), "fqdn"),
-            storage_host=_matching(HOST, url.hostname or "", "storage.url"),
+            storage_host=_matching(HOST, _host(_value(storage, "url", str)), "storage.url"),
             container=_matching(CONTAINER, _value(storage, "container", str), "storage.container"),
             certificate_id=_value(certificate, "secretId", str),
             certificate_format=_value(certificate, "format", str),
@@ -135,6 +133,15 @@ class UsageSettings:
             account=_value(_part(values, "storage"), "accountId", str),
             logs_url=f"{endpoint}/dataCollectionRules/{rule}/streams/{stream}",
         )
+
+
+def _host(text: str) -> str:
+    """The host of storage's URL."""
+    with contextlib.suppress(ValueError):
+        url = urlsplit(text)
+        if url.scheme == "https" and url.port is None:
+            return url.hostname or ""
+    raise Problem("The service settings' storage.url is not a plain https URL.")
 
 
 def _part(values: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -180,6 +180,17 @@ function refuse(r, verdict, reason, seconds) {
     r.return(403);
 }
 
+// Whether the client wants another version than the newest only: who goes on with a download asks
+// so. nginx would find out when it is too late to say so.
+function changed(r, newest) {
+    const match = r.headersIn['X-If-Match'];
+    const since = r.headersIn['X-If-Unmodified-Since'];
+    return (match !== undefined && match !== '*'
+            && !match.split(',').some((tag) => tag.trim() === newest.ETag))
+        || (since !== undefined
+            && !(Date.parse(since) >= Date.parse(newest['Last-Modified'])));
+}
+
 async function judge(r) {
     const client = judgeClient(r, r.variables.blob);
     if (client.reason !== undefined) {
@@ -193,6 +204,10 @@ async function judge(r) {
     if (age('stopped') < Infinity) {
         return refuse(r, 'stopped', STOPPED, Math.min(seconds, life(client)));
     }
+    // Storage takes it for a slash, so that the path here would not be the one that is read there.
+    if (r.variables.blob.includes('\\')) {
+        return refuse(r, 'missing', '', 0);
+    }
     let newest = await r.subrequest('/healthz/newest', {method: 'HEAD'});
     // Storage says 400 to what cannot be the name of a blob.
     if (newest.status === 404 || newest.status === 400) {
@@ -204,6 +219,9 @@ async function judge(r) {
         if (newest.status !== 200) {
             return refuse(r, 'unavailable', '', 0);
         }
+    }
+    if (changed(r, newest.headersOut)) {
+        return refuse(r, 'changed', '', Math.min(seconds, life(client)));
     }
     const size = newest.headersOut['Content-Length'];
     if (size === '0') {

@@ -1,8 +1,9 @@
 """A `systemctl` for instances that are folders: runs the units below `CLOUDDP_PREFIX`.
 
 It knows what the install script and the agent ask: start, stop, restart, reload, whether a unit
-is active; what a folder has no part in (enable, mask, daemon-reload) it takes without a word.
-Each unit has a process that starts it again when it ends, as systemd does.
+is active; what a folder has no part in (enable, mask, daemon-reload) it takes without a word. A
+unit keeps the privileges that it asks for, and no others, where there are any to take away. Each
+has a process that starts it again when it ends, as systemd does.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -98,6 +100,21 @@ class Unit:
             subprocess.run(words, env=environment, check=True)
         return 0
 
+    def confined(self, command: str) -> list[str]:
+        """Return a command with the privileges that the unit leaves it, as far as there are any.
+
+        Without them a unit that asks for too few would work here and nowhere else.
+        """
+        words = shlex.split(command)
+        if os.geteuid() != 0 or not shutil.which("setpriv"):
+            return words
+        kept = [
+            "+" + name.removeprefix("CAP_").lower()
+            for value in self.options("CapabilityBoundingSet")
+            for name in value.split()
+        ]
+        return ["setpriv", "--no-new-privs", f"--bounding-set=-all,{','.join(kept)}", *words]
+
     def keep(self) -> None:
         """Run the unit, again and again, until this process is told to end."""
         environment = dict(os.environ)
@@ -118,10 +135,10 @@ class Unit:
         owner = int(os.environ.get(OWNER, "0"))
         while True:
             for command in self.options("ExecStartPre"):
-                subprocess.run(shlex.split(command), env=environment, check=False)
+                subprocess.run(self.confined(command), env=environment, check=False)
             with self._notices(environment) as ready:
                 main = subprocess.Popen(
-                    shlex.split(self.option("ExecStart", "")),
+                    self.confined(self.option("ExecStart", "")),
                     env=environment,
                     stdin=subprocess.DEVNULL,
                     process_group=0,

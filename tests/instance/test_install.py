@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import os
 import shutil
@@ -91,6 +92,30 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     )
     ours = [line for line in done.stderr.splitlines() if "clouddp" in line]
     assert not ours
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may use a port below 1024")
+def test_the_units_have_the_privileges_that_the_usual_port_takes(world: World) -> None:
+    world.port = low_port()
+    world.get_ready()
+    world.publish("one.txt", b"one")
+    assert world.get("/one.txt").text == "one"
+    renewed = world.authority.issue(world.fqdn)
+    world.put_certificate(renewed)
+    world.agent_does(lambda: "The certificate is new" in world.messages(), "a renewal is taken")
+    for unit in ("clouddp-nginx", "clouddp-agent"):
+        pid = (world.instance.folder / f"run/systemctl/{unit}.main").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
+        (bounding,) = (line for line in status.splitlines() if line.startswith("CapBnd:"))
+        # CAP_SYS_ADMIN is not among them, so that they really run with what the unit leaves.
+        assert not int(bounding.split()[1], 16) & 1 << 21, unit
+
+
+def low_port() -> int:
+    for port in range(600, 1024):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port below 1024 is free")
 
 
 def test_a_second_run_changes_nothing_and_drops_no_content(world: World) -> None:

@@ -125,6 +125,40 @@ def test_a_range_of_another_version_is_not_given(service: World) -> None:
     assert (other.status_code, other.content) == (200, CONTENT)
 
 
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("asked_for", ["100-199", f"{SLICE + 5}-{SLICE + 104}", ""])
+def test_whoever_goes_on_with_another_version_is_told_that_it_has_changed(
+    service: World, cached: bool, asked_for: str
+) -> None:
+    name = f"conditional-{cached}-{asked_for}.bin"
+    old, new = os.urandom(SIZE), os.urandom(SIZE)
+    service.publish(name, old)
+    before = service.get(f"/{name}", method="HEAD").headers
+    time.sleep(1.1)  # a time in HTTP is of a whole second
+    service.publish(name, new)
+    until(
+        "it is the newest",
+        lambda: service.get(f"/{name}", method="HEAD").headers["etag"] != before["etag"],
+    )
+    if cached:
+        assert service.get(f"/{name}").content == new
+    now = service.get(f"/{name}", method="HEAD").headers
+    asked = {"Range": f"bytes={asked_for}"} if asked_for else {}
+    first, last = map(int, asked_for.split("-")) if asked_for else (0, SIZE - 1)
+    for head in (before, now):
+        for condition in (
+            {"If-Match": f'"other", {head["etag"]}'},
+            {"If-Unmodified-Since": head["last-modified"]},
+        ):
+            reply = service.get(f"/{name}", **asked, **condition)
+            if head is before:
+                assert (reply.status_code, reply.text) == (412, "The content has changed.\n")
+            else:
+                assert reply.status_code == (206 if asked_for else 200)
+                assert reply.content == new[first : last + 1]
+    assert service.get(f"/{name}", **asked, **{"If-Match": "*"}).is_success
+
+
 def test_what_a_client_has_already_is_not_sent_again(service: World) -> None:
     head = service.get("/apps/setup.bin", method="HEAD").headers
     for condition in (
@@ -173,6 +207,11 @@ def test_a_name_is_found_however_it_is_written(service: World, name: str, target
         "/%0d%0aX-Injected:%20yes",
         "/healthz/gate",
         "/healthz/straight",
+        "/healthz/newest",
+        "/healthz/last-known",
+        "/healthz/",
+        "/apps%5Csetup.bin",
+        "/apps/..%5Csetup.bin",
         "/apps/setup.bin/",
         "/" + "x" * 2000,
     ],

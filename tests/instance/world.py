@@ -75,6 +75,7 @@ class World:
         self.issuer = issuer
         self.container = f"content-{os.urandom(4).hex()}"
         self.port = free_port()
+        self.cache_bytes = 2 * 10**9
         self.roles = {PRINCIPAL}
         self.secrets: dict[str, VaultSecret] = {}
         self.access: dict[str, Any] = {
@@ -131,7 +132,7 @@ class World:
             },
             "caBundle": str(self.ca),
             "listen": "127.0.0.1",
-            "cacheBytes": 2 * 10**9,
+            "cacheBytes": self.cache_bytes,
         }
 
     def script(self, **other: Any) -> str:
