@@ -68,11 +68,21 @@ install_packages() {
     # The distribution's own nginx service would start with its own pages as soon as it is there.
     systemctl mask nginx.service
     export DEBIAN_FRONTEND=noninteractive
-    local options=(-q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3)
+    # cloud-init rewrites the package sources in a stage that extensions do not wait for.
+    if command -v cloud-init > /dev/null; then
+        timeout 300 cloud-init status --wait > /dev/null || true
+    fi
     # Where a restart came in the middle of an installation, nothing else can be installed.
     persistently dpkg --configure -a
-    persistently apt-get "${options[@]}" update
-    persistently apt-get "${options[@]}" --no-install-recommends install "${packages[@]}"
+    persistently get_packages
+}
+
+# An update that got no list, which is no error by default, is why an installation finds no package:
+# it is tried again with it.
+get_packages() {
+    local options=(-q -y -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3)
+    apt-get "${options[@]}" update --error-on=any &&
+        apt-get "${options[@]}" --no-install-recommends install "${packages[@]}"
 }
 
 # Each instance restarts at a time of its own, so that one of them always serves. The last six

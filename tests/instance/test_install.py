@@ -187,6 +187,50 @@ def test_updates_install_themselves_and_restarts_are_staggered(world: World) -> 
     assert all("01:00" <= each < "05:00" for each in times)
 
 
+def test_packages_wait_for_cloud_init_and_are_looked_for_anew_each_time(tmp_path: Path) -> None:
+    """The lists are those of before cloud-init at first, and a mirror is away after that."""
+    stubs = {
+        "cloud-init": "touch sources; exit 2",
+        "apt-get": """
+            case "$*" in
+            *" update --error-on=any")
+                [[ -e sources ]] || exit 0
+                if [[ ! -e tried ]]; then touch tried; exit 100; fi
+                touch lists ;;
+            *) [[ -e lists ]] ;;
+            esac""",
+        "dpkg": "true",
+        "systemctl": "true",
+        "sleep": "true",
+    }
+    for name, code in stubs.items():
+        stub = tmp_path / name
+        stub.write_text(f'#!/bin/bash\necho "{name} $*" >> calls\n{code}\n')
+        stub.chmod(0o755)
+    text = (ROOT / "install.sh").read_text()
+    begin, end = text.index("say() {"), text.index("# Each instance restarts at a time of its own")
+    functions = text[text.index("packages=(") : begin] + text[begin:end]
+    done = subprocess.run(
+        ["bash", "-c", f"set -Eeuo pipefail\n{functions}\ninstall_packages"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    words = [" ".join(each.split()[:1] + each.split()[-1:]) for each in calls]
+    assert [each for each in words if not each.startswith("systemctl")] == [
+        "cloud-init --wait",
+        "dpkg -a",
+        "apt-get --error-on=any",
+        "sleep 2",
+        "apt-get --error-on=any",
+        "apt-get unattended-upgrades",
+    ]
+
+
 def mounts_are_allowed() -> bool:
     command = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
     return (
