@@ -173,10 +173,17 @@ function needed() {
     return ways.join(' or ') + ' is needed';
 }
 
+// For how long nginx keeps the answer. Whoever asks keeps it as one of its own version, which an
+// answer by the settings of another must not become.
+function keep(r, seconds) {
+    const alike = r.headersIn['X-Version'] === r.variables.version;
+    r.headersOut['X-Accel-Expires'] = String(alike ? seconds : 0);
+}
+
 function refuse(r, verdict, reason, seconds) {
     r.headersOut['X-Verdict'] = verdict;
     r.headersOut['X-Reason'] = reason;
-    r.headersOut['X-Accel-Expires'] = String(seconds);
+    keep(r, seconds);
     r.return(403);
 }
 
@@ -231,12 +238,14 @@ async function judge(r) {
     r.headersOut['X-Blob-Version'] = newest.headersOut.ETag;
     r.headersOut['X-Blob-Size'] = size;
     // A yes never outlives the token that it was for.
-    r.headersOut['X-Accel-Expires'] = String(Math.min(seconds, life(client)));
+    keep(r, Math.min(seconds, life(client)));
     return r.return(204);
 }
 
+// Seconds for which an answer about this client holds. nginx counts whole ones, from the moment at
+// which the answer comes, which may be in the next.
 function life(client) {
-    return Math.max(0, Math.floor(client.until - Date.now() / 1000));
+    return Math.max(0, Math.floor(client.until - Date.now() / 1000) - 1);
 }
 
 export default {diskFull, healthz, judge, storageAuthorization};
