@@ -41,8 +41,8 @@ _ADDRESS_HOUR = 0.005
 _CONTENT_GB_MONTH = 0.0208
 _DISK_MONTH = {32: 2.40, 64: 4.80, 128: 9.60, 256: 19.20, 512: 38.40}
 """By GiB; Azure charges the next of these sizes that is large enough."""
-_LOG_ALERTS_MONTH = 2 * 1.50 + 2 * 0.50
-"""Two look every five minutes, two less often."""
+_LOG_ALERTS_MONTH = 2 * 1.50 + 3 * 0.50
+"""Two look every five minutes, three less often."""
 _METRIC_ALERT_MONTH = 0.10
 _TRANSFER_GB = {1: 0.087, 2: 0.12, 3: 0.181}
 """By transfer zone: 1 North America and Europe; 2 Asia, Oceania, Middle East and Africa; 3 South

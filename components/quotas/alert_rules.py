@@ -21,7 +21,9 @@ from ..naming import Names
 from .usage_table import (
     BYTES_SENT,
     CERTIFICATE_DAYS_LEFT,
+    INSTANCES,
     ROWS,
+    instance_count,
     newest,
     row_count,
     table_name,
@@ -113,8 +115,10 @@ def threshold_bytes(quota_gb: int, percent: int) -> int:
 def degraded_percent(instances: int) -> int:
     """Share of successful probes, in percent, below which a service of so many is degraded.
 
-    It is half way between all instances healthy and one of them missing for the whole window,
-    so that an instance that restarts, or is replaced in a roll, stays below notice.
+    It is half way between all instances healthy and one of them unhealthy for the whole window,
+    so that an instance that restarts, or is replaced in a roll, stays below notice. (Probes are
+    those of instances that run: MicrosoftDocs/azure-docs ``articles/load-balancer/
+    load-balancer-custom-probe-overview.md``.)
 
     Args:
         instances: how many there should be.
@@ -172,6 +176,7 @@ def alert_rules(
         ),
         _certificate(names, certificate_warning_days),
         _agent(names),
+        _missing(names, instances),
         *_reachability(instances),
     )
 
@@ -300,6 +305,28 @@ def _agent(names: Names) -> LogRule:
         compare=Compare.BELOW,
         threshold=1,
         # Rows may take minutes to arrive, so half an hour is as short as it can be told from late.
+        every="PT15M",
+        window="PT30M",
+    )
+
+
+def _missing(names: Names, instances: int) -> LogRule:
+    return LogRule(
+        role="instances-missing",
+        severity=Severity.WARNING,
+        title=f"not all of the {instances} instances have posted for half an hour",
+        what_to_do=(
+            "Clients are served by the others. One was stopped or deleted, could not be made, or "
+            "its agent fails: see the scale set's instances. The balancer's probes know only of "
+            "those that run."
+        ),
+        of_instances=True,
+        after_instances=True,
+        query=instance_count(table_name(names)),
+        column=INSTANCES,
+        aggregation="Total",
+        compare=Compare.BELOW,
+        threshold=instances,
         every="PT15M",
         window="PT30M",
     )

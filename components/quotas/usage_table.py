@@ -48,9 +48,10 @@ BYTES_SENT = Column("BytesSent", Kind.LONG, "Bytes sent to clients in the transf
 CERTIFICATE_DAYS_LEFT = Column(
     "CertificateDaysLeft", Kind.INT, "Whole days until the certificate expires"
 )
+INSTANCE = Column("Instance", Kind.STRING, "The instance that wrote the row")
 COLUMNS = (
     Column("TimeGenerated", Kind.TIME, "When the figures were true"),
-    Column("Instance", Kind.STRING, "The instance that wrote the row"),
+    INSTANCE,
     BYTES_SENT,
     Column("TransferQuota", Kind.LONG, "Transfer quota in bytes, as the instance knows it"),
     Column("TransferPercent", Kind.REAL, "Bytes sent in percent of the transfer quota"),
@@ -95,8 +96,14 @@ def newest(table: str, column: Column) -> str:
 
 
 ROWS = "Rows"
+INSTANCES = "Instances"
 
 
 def row_count(table: str, column: Column) -> str:
     """Query for the number of rows with a figure: one answer, 0 where there is none."""
     return f"{table} | where isnotnull({column.name}) | summarize {ROWS} = count()"
+
+
+def instance_count(table: str) -> str:
+    """Query for the number of instances that posted: one answer, 0 where none did."""
+    return f"{table} | distinct {INSTANCE.name} | summarize {INSTANCES} = count()"

@@ -27,7 +27,7 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "LessThanOrEqual": operator.le,
 }
 GOOD_LOOKS = 3
-NEWEST = "last row"
+NEWEST, DIFFERENT = "last row", "different"
 SERVICES = {"Metric": "Platform", "Log": "Log Alerts V2"}
 CRITERIA = {"Metric": "SingleResourceMultipleMetricCriteria", "Log": "LogQueryCriteria"}
 
@@ -152,7 +152,7 @@ def measured(
     if newest:
         value = rows[-1].get(query.column) if rows else None
         return None if value is None else float(value)
-    return float(len(rows))
+    return float(len({row[query.known] for row in rows} if query.form == DIFFERENT else rows))
 
 
 def payload(

@@ -445,4 +445,6 @@ QUERIES: Mapping[str, str] = {
     "last row": r"(?P<table>\w+)\s*\|\s*where isnotnull\((?P<known>\w+)\)"
     r"\s*\|\s*summarize arg_max\(TimeGenerated, \*\)\s*\|\s*project (?P<columns>.+)",
     "rows": r"(?P<table>\w+)\s*\|\s*where isnotnull\((?P<known>\w+)\)"
+    r"\s*\|\s*summarize (?P<columns>\w+) = count\(\)",
+    "different": r"(?P<table>\w+)\s*\|\s*distinct (?P<known>\w+)"
     r"\s*\|\s*summarize (?P<columns>\w+) = count\(\)"}

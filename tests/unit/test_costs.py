@@ -46,8 +46,8 @@ def test_it_says_that_it_is_an_estimate_of_which_day_and_in_which_currency() -> 
 
 def test_the_default_distribution_point_costs_what_the_price_lists_add_up_to() -> None:
     assert lines()[1:] == (
-        # 167.90 + 38.40 + 21.90 + 41.60 + 4.50
-        "  $274 a month",
+        # 167.90 + 38.40 + 21.90 + 41.60 + 5.00
+        "  $275 a month",
         # 2 x 0.115 x 730
         "    $168 2 x Standard_D2s_v5 in westeurope",
         # 2 x 19.20
@@ -56,7 +56,7 @@ def test_the_default_distribution_point_costs_what_the_price_lists_add_up_to() -
         "    $22 load balancer and public address",
         # 2000 x 0.0208
         "    $42 content, when all of the quota of 2,000 GB is used (price of East US)",
-        "    $4 alerts",
+        "    $5 alerts",
         # 1000 x (0.087 + 0.005)
         (
             "  $92 for each TB that clients download: $920 a month when all of the quota is used "

@@ -38,7 +38,7 @@ LOG_ALERT = "azure-native:monitor:ScheduledQueryRule"
 METRIC_ALERT = "azure-native:monitor:MetricAlert"
 
 OF_REACH = {"unreachable", "data-path", "degraded"}
-OF_SILENCE = {"agent-silent", *OF_REACH}
+OF_SILENCE = {"agent-silent", "instances-missing", *OF_REACH}
 OF_STORAGE = {"storage-warning", "storage-critical"}
 WINDOW_MINUTES = {"PT5M": 5, "PT30M": 30, "PT1H": 60, "PT6H": 360}
 EVERY_MINUTES = {"PT1M": 1, "PT5M": 5, "PT15M": 15, "PT1H": 60}
@@ -192,6 +192,14 @@ def test_a_silent_agent_is_told_by_a_query_that_answers_even_for_an_empty_table(
     assert silent.inputs["windowSize"] == "PT30M"
 
 
+def test_an_instance_that_is_gone_is_missed_in_the_rows_since_no_probe_knows_of_it() -> None:
+    missing = condition(alerts(quotas(instances=3))["instances-missing"])
+    assert missing["query"] == f"{TABLE} | distinct Instance | summarize Instances = count()"
+    assert missing["metricMeasureColumn"] == "Instances"
+    assert missing["timeAggregation"] == "Total"
+    assert (missing["operator"], missing["threshold"]) == ("LessThan", 3)
+
+
 def test_reachability_is_watched_on_the_balancers_own_metrics() -> None:
     watched = {
         role: (condition(each)["metricName"], condition(each)["operator"], each.inputs["scopes"])
@@ -221,6 +229,7 @@ def test_severities_are_those_that_azures_users_expect() -> None:
         "transfer-critical": 0,
         "certificate-expiring": 1,
         "agent-silent": 1,
+        "instances-missing": 2,
         "unreachable": 0,
         "data-path": 0,
         "degraded": 2,
@@ -281,6 +290,7 @@ def test_alerts_on_silence_name_the_scale_set_which_must_exist_first() -> None:
         ),
         ("certificate-expiring", "the certificate expires in 30 days or less"),
         ("agent-silent", "no instance has posted for half an hour how much was sent"),
+        ("instances-missing", "not all of the 2 instances have posted for half an hour"),
         ("unreachable", "no instance answers, so clients cannot download"),
     ],
 )
@@ -372,7 +382,7 @@ def test_a_long_service_name_is_cut_to_azures_short_name() -> None:
 
 def test_alerts_exist_though_there_is_nobody_to_tell() -> None:
     recorded = quotas(alert_emails=[], alert_webhooks=[])
-    assert len(alerts(recorded)) == 9
+    assert len(alerts(recorded)) == 10
     group = recorded.one("azure-native:monitor:ActionGroup")
     assert group.inputs.get("emailReceivers", []) == []
     assert group.inputs.get("webhookReceivers", []) == []
@@ -582,7 +592,7 @@ def test_what_azure_moves_to_no_other_region_is_replaced_the_old_one_first() -> 
         *recorded.all("azure-native:applicationinsights:Workbook"),
         *recorded.all(LOG_ALERT),
     ]
-    assert len(bound) == 8
+    assert len(bound) == 9
     for each in bound:
         assert each.replace_on_changes == {"location"}
         assert each.delete_before_replace is True
