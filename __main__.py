@@ -22,7 +22,7 @@ def program() -> None:
     gc.disable()
     from components.cloud_distribution_point import CloudDistributionPoint
     from components.costs import estimate_for
-    from components.preflight import check_names
+    from components.preflight import check_surroundings
     from components.readiness.waiting import insist
     from components.renaming import deployed_names, refuse_renaming
     from components.service import OS_DISK_GIB
@@ -34,7 +34,7 @@ def program() -> None:
         pulumi.log.warn(warning)
     deployed = deployed_names()
     refuse_renaming(entries, deployed)
-    check_names(entries, deployed)
+    check_surroundings(entries, deployed)
     points = {}
     for entry in entries:
         point = CloudDistributionPoint(entry.names.service, entry)

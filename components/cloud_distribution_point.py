@@ -149,6 +149,7 @@ class CloudDistributionPoint(pulumi.ComponentResource):
                 "reader_principal_id": service.principal_id,
                 "publishers": args.content_publishers,
                 "publisher_addresses": args.publisher_addresses,
+                "publisher_subnets": args.publisher_subnets,
                 "protect": args.protect_content,
             },
             child,

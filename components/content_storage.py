@@ -37,6 +37,8 @@ class ContentStorageArgs(PartArgs):
     """Principals that may add, change and delete content."""
     publisher_addresses: Sequence[str]
     """Public IPv4 addresses or CIDR ranges from which publishers come."""
+    publisher_subnets: Sequence[str]
+    """Ids of subnets from which publishers come."""
     protect: bool
     """Refuse to delete or replace account and container."""
 
@@ -90,9 +92,9 @@ class ContentStorage(pulumi.ComponentResource):
                 default_action=storage.DefaultAction.DENY,
                 virtual_network_rules=[
                     storage.VirtualNetworkRuleArgs(
-                        virtual_network_resource_id=args["subnet_id"],
-                        action=storage.Action.ALLOW,
+                        virtual_network_resource_id=subnet, action=storage.Action.ALLOW
                     )
+                    for subnet in (args["subnet_id"], *args["publisher_subnets"])
                 ],
                 ip_rules=[
                     storage.IPRuleArgs(i_p_address_or_range=address, action=storage.Action.ALLOW)

@@ -41,7 +41,8 @@ none: what is left are packages, tokens and log rows."""
 _FRONTEND = "service"
 _POOL = "instances"
 _PROBE = "ready"
-_SUBNET = "instances"
+SUBNET = "instances"
+"""Name of the one subnet."""
 _LOWEST_PRIORITY = 4096
 _ALL_ZONES = ["1", "2", "3"]
 
@@ -188,7 +189,7 @@ class ServiceNetwork(pulumi.ComponentResource):
     ) -> network.Subnet:
         return network.Subnet(
             f"{name}-subnet",
-            subnet_name=_SUBNET,
+            subnet_name=SUBNET,
             virtual_network_name=virtual_network.name,
             resource_group_name=args["resource_group_name"],
             address_prefix=SUBNET_PREFIX,

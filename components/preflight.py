@@ -1,7 +1,9 @@
-"""Checks before anything is made: are the names that others may hold free, or ours already?
+"""Checks before anything is made, of what the stack's settings cannot show by themselves.
 
-A name of Azure's that resolves is taken, and a service FQDN that leads elsewhere belongs to another
-device. Only where a name resolves is Azure asked whether it is this distribution point's own.
+Are the names that others may hold free, or ours already? A name of Azure's that resolves is taken,
+and a service FQDN that leads elsewhere belongs to another device. Only where a name resolves is
+Azure asked whether it is this distribution point's own. And can a role open the vault that holds
+the certificate, where that is another one than the service's own?
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
-from pulumi_azure_native import dns, keyvault, network, storage
+from pulumi_azure_native import authorization, dns, keyvault, network, storage
 
 from .clouds import CLOUDS
 from .dns.alias import mark, own_zone, relative_name
@@ -20,20 +22,26 @@ from .dns.name_checks import (
     look_up_each,
     refusals,
 )
+from .network import SUBNET
 from .providers import for_subscription
 from .proxy import Proxy, proxy_from
 from .settings import DistributionPointSettings, DnsMode
+from .values import arm_names
 
 
-def check_names(entries: Sequence[DistributionPointSettings], deployed: Mapping[str, str]) -> None:
-    """Refuses names that are somebody else's, all of them at once; a failed look-up only warns.
+def check_surroundings(
+    entries: Sequence[DistributionPointSettings], deployed: Mapping[str, str]
+) -> None:
+    """Refuses names that are somebody else's, and vaults that stay shut, all of them at once.
+
+    A look-up that fails only warns.
 
     Args:
         entries: the distribution points of the stack.
         deployed: service FQDNs of those that are deployed, by service name.
 
     Raises:
-        pulumi.RunError: one sentence for each name that is in use already.
+        pulumi.RunError: one sentence for each name that is in use already, and each such vault.
     """
     found = look_up_each(
         [(entry.names, CLOUDS[entry.cloud], resolver_of(entry)) for entry in entries]
@@ -42,6 +50,10 @@ def check_names(entries: Sequence[DistributionPointSettings], deployed: Mapping[
     warnings: list[str] = []
     for entry, each in zip(entries, found, strict=True):
         of_entry, hints = refusals(each, _is_ours(entry, deployed))
+        if entry.certificate.key_vault_id:
+            problem, hint = _shut(entry, entry.certificate.key_vault_id)
+            of_entry = [*of_entry, *filter(None, [problem])]
+            hints = [*hints, *filter(None, [hint])]
         whose = f"{entry.names.service}: " if len(entries) > 1 else ""
         problems += [whose + problem for problem in of_entry]
         warnings += [whose + hint for hint in hints]
@@ -49,6 +61,51 @@ def check_names(entries: Sequence[DistributionPointSettings], deployed: Mapping[
         pulumi.log.warn(warning)
     if problems:
         raise pulumi.RunError("\n".join(problems))
+
+
+def _shut(entry: DistributionPointSettings, vault_id: str) -> tuple[str, str]:
+    """What keeps the service out of another vault for good, and what may keep it out for now.
+
+    Source: MicrosoftDocs/azure-docs ``articles/key-vault/general/rbac-guide.md`` (a vault obeys
+    access policies or roles) and ``network-security.md`` (its firewall).
+    """
+    subscription, group, name = arm_names(vault_id)
+    try:
+        vault = keyvault.get_vault(
+            vault_name=name, resource_group_name=group, opts=_signed_in_to(subscription, entry)
+        ).properties
+    except Exception as refused:  # the SDK raises no narrower kind
+        reason = " ".join(str(refused).split())
+        return "", f"certificate.keyVaultId: the vault {name} could not be looked at ({reason})."
+    if not vault.enable_rbac_authorization:
+        problem = (
+            f"certificate.keyVaultId names the vault {name}, which goes by access policies: the "
+            "role with which the service reads the certificate has no effect there. Turn it to "
+            f"Azure RBAC (`az keyvault update --name {name} --enable-rbac-authorization true`, "
+            "once all who use it have roles), or name another vault."
+        )
+        return problem, ""
+    if vault.public_network_access == "Disabled":
+        return "", (
+            f"certificate.keyVaultId: the vault {name} takes no public network access, so that the "
+            "service reads the certificate only through a private end point in its own subnet."
+        )
+    subnet = f"virtualNetworks/{entry.names.of('network')}/subnets/{SUBNET}"
+    ours = f"/resourceGroups/{entry.names.resource_group}/providers/Microsoft.Network/{subnet}"
+    rules = vault.network_acls
+    if (
+        rules
+        and rules.default_action == keyvault.NetworkRuleAction.DENY
+        and not any(
+            rule.id.lower().endswith(ours.lower()) for rule in rules.virtual_network_rules or ()
+        )
+    ):
+        return "", (
+            f"certificate.keyVaultId: the firewall of the vault {name} does not admit {subnet} "
+            "yet, from which the service reads the certificate: docs/certificates.md has the "
+            "command."
+        )
+    return "", ""
 
 
 def proxy_of(entry: DistributionPointSettings) -> Proxy:
@@ -144,6 +201,13 @@ def _address(entry: DistributionPointSettings) -> network.GetPublicIPAddressResu
         resource_group_name=entry.names.resource_group,
         opts=_signed_in(entry.subscription_id),
     )
+
+
+def _signed_in_to(subscription_id: str, entry: DistributionPointSettings) -> pulumi.InvokeOptions:
+    """For a subscription that is likely to be the entry's own, which has its provider already."""
+    own = _signed_in(entry.subscription_id)
+    known = entry.subscription_id or authorization.get_client_config(opts=own).subscription_id
+    return own if subscription_id.lower() == known.lower() else _signed_in(subscription_id)
 
 
 def _signed_in(subscription_id: str | None) -> pulumi.InvokeOptions:

@@ -274,6 +274,28 @@ def arm_id(value: str, resource_type: str, what: str) -> str:
     return value.strip().rstrip("/")
 
 
+def arm_names(resource_id: str) -> tuple[str, str, str]:
+    """Subscription, resource group and name in an id that `arm_id` let through."""
+    found = _ARM_ID.fullmatch(resource_id)
+    assert found, resource_id
+    return found["subscription"], found["group"], found["name"]
+
+
+def subnet_id(value: str) -> str:
+    """The resource id of a subnet."""
+    network, marker, subnet = value.strip().rstrip("/").rpartition("/subnets/")
+    try:
+        network = arm_id(network, "Microsoft.Network/virtualNetworks", "a virtual network")
+    except Refused:
+        subnet = ""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", subnet):
+        raise Refused(
+            "is not the id of a subnet: use the form /subscriptions/<GUID>/resourceGroups/<group>"
+            "/providers/Microsoft.Network/virtualNetworks/<network>/subnets/<name>"
+        )
+    return network + marker + subnet
+
+
 def key_vault_id(value: str) -> str:
     """The resource id of a Key Vault."""
     return arm_id(value, "Microsoft.KeyVault/vaults", "a Key Vault")

@@ -15,6 +15,7 @@ from pulumi_azure_native import monitor, operationalinsights
 from ..parts import PartArgs
 from ..providers import for_subscription
 from ..regions import normalise_region
+from ..values import arm_names
 from .usage_table import COLUMNS, stream_name, table_name
 
 LONGEST_TRANSFER_PERIOD_DAYS = 90
@@ -133,8 +134,7 @@ def _own_workspace(name: str, args: PartArgs, parent: pulumi.Resource) -> Worksp
 
 
 def _existing_workspace(workspace_id: str, parent: pulumi.Resource) -> Workspace:
-    parts = workspace_id.strip("/").split("/")
-    subscription, group, name = parts[1], parts[3], parts[7]
+    subscription, group, name = arm_names(workspace_id)
     provider = for_subscription(subscription)
     found = operationalinsights.get_workspace_output(
         resource_group_name=group,

@@ -33,7 +33,7 @@ from ..regions import (
     has_zones,
     nearest_region,
 )
-from ..values import Refused
+from ..values import Refused, arm_names
 from ..vm_sizes import architecture
 from .model import DistributionPointSettings, DnsMode
 from .parsing import Entry, keys_of, nested_secrets
@@ -239,8 +239,17 @@ def _alert_receivers(at: Resolution) -> None:
 
 @_check()
 def _plain_secrets(at: Resolution) -> None:
-    for key, name in nested_secrets():
-        path = f"{key}.{name}"
+    secrets = [(key, f"{key}.{name}") for key, name in nested_secrets()]
+    # A receiver's URL is its password where there is more to it than a host.
+    secrets += [
+        ("alertWebhooks", f"alertWebhooks[{index}]")
+        for index, url in enumerate(at.entry.keys.alert_webhooks)
+        if urlsplit(url.get_secret_value())[2:] not in (("", "", ""), ("/", "", ""))
+    ]
+    proxy = at.entry.keys.proxy
+    if proxy and urlsplit(proxy.get_secret_value()).password:
+        secrets.append(("proxy", "proxy"))
+    for key, path in secrets:
         if at.entry.is_given(path) and not at.entry.is_encrypted(key):
             at.entry.warn(
                 path,
@@ -396,7 +405,7 @@ def _check_vault(at: Resolution, secret_id: str, vault_id: str | None) -> None:
             "is required with certificate.keyVaultSecretId, for the role of the service on that "
             "vault: set the vault's resource id (`az keyvault show --query id`)",
         )
-    elif vault_id.rpartition("/")[2].lower() != vault:
+    elif arm_names(vault_id)[2].lower() != vault:
         at.entry.refuse(
             "certificate.keyVaultId",
             f'is not the vault "{vault}" of certificate.keyVaultSecretId: correct one of them',

@@ -79,6 +79,7 @@ SECTIONS = {
         "access",
         "contentPublishers",
         "publisherAddresses",
+        "publisherSubnets",
         "protectContent",
     ),
     "Names and readiness": (
@@ -117,8 +118,8 @@ pulumi config set --path 'access.tokenKey' --secret "$(openssl rand -base64 48)"
   refused, with the nearest one that does. (A wrong type of a top-level key is reported by Pulumi
   itself, one at a time.)
 - **Secrets** are never in a message. Set them with `--secret`, as above; what stands in the stack
-  file as plain text is warned of, where nothing beside it is encrypted. Other values appear in
-  messages, but for text and lists whose whole top-level key is a secret.
+  file as plain text is warned of, where nothing beside it in the same object is encrypted. Other
+  values appear in messages, but for text and lists whose whole top-level key is a secret.
 - **Paths** that are relative start at the folder of `Pulumi.yaml`.
 - **Regions.** A region that this program does not know is accepted with a warning, since Azure
   adds regions; one that is a single slip away from a known one, or that belongs to another cloud,

@@ -26,6 +26,8 @@ MOST_EMAILS = 1000
 MOST_WEBHOOKS = 10
 # Source: MicrosoftDocs/azure-docs storage/common/storage-network-security-limitations.md.
 MOST_ADDRESSES = 400
+# Of 400 (storage-network-security-virtual-networks.md), the service has one.
+MOST_SUBNETS = 399
 
 
 def setting(
@@ -123,6 +125,16 @@ def _addresses(given: tuple[str, ...]) -> tuple[str, ...]:
     return single
 
 
+def _subnets(given: tuple[str, ...]) -> tuple[str, ...]:
+    if len(given) > MOST_SUBNETS:
+        raise Refused(
+            f"has {len(given)} subnets, and a storage account takes {MOST_SUBNETS} beside the "
+            "service's own: remove some"
+        )
+    values.no_repeats(given, "subnet")
+    return given
+
+
 def _no_repeated(what: str) -> Any:
     def check(given: tuple[str, ...]) -> tuple[str, ...]:
         values.no_repeats(given, what, key=str)
@@ -196,7 +208,8 @@ class CertificateSettings(_Settings):
     )
     key_vault_id: Annotated[str, AfterValidator(values.key_vault_id)] | None = setting(
         None,
-        "Resource id of that vault, where the service gets the role to read the secret.",
+        "Resource id of that vault, which must use Azure RBAC: the service gets the role to read "
+        "the secret there.",
         rule="only with `keyVaultSecretId`, and of the same vault",
     )
 
@@ -450,6 +463,14 @@ class DistributionPointKeys(_Settings):
         (),
         "Public IPv4 addresses and networks (CIDR) from which content is uploaded.",
         rule=f"public IPv4; {MOST_ADDRESSES} at most",
+    )
+    publisher_subnets: Annotated[
+        tuple[Annotated[str, AfterValidator(values.subnet_id)], ...], AfterValidator(_subnets)
+    ] = setting(
+        (),
+        "Resource ids of subnets in Azure from which content is uploaded; each needs a service end "
+        "point for storage.",
+        rule=f"{MOST_SUBNETS} at most",
     )
     dns: DnsSettings = setting(
         DnsSettings(), "The alias (CNAME) from the service FQDN to the name that Azure gives."

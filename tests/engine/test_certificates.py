@@ -6,6 +6,7 @@ What deploys is shared by the tests that only look; those that deploy have a san
 from __future__ import annotations
 
 import base64
+import copy
 import dataclasses
 import json
 import re
@@ -41,7 +42,7 @@ SECRET = "clouddp1-certificate-certificate"
 SETTINGS = "clouddp1-certificate-settings"
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 PKI = f"/subscriptions/{OWN_SUBSCRIPTION}/resourceGroups/pki/providers"
-VAULT = {
+VAULT: dict[str, Any] = {
     "vaultName": "pki",
     "properties": {
         "tenantId": TENANT,
@@ -49,7 +50,7 @@ VAULT = {
         "enableRbacAuthorization": True,
     },
 }
-IN_VAULT = {
+IN_VAULT: dict[str, Any] = {
     "keyVaultSecretId": "https://pki.vault.azure.net/secrets/cdp1",
     "keyVaultId": f"{PKI}/Microsoft.KeyVault/vaults/pki",
 }
@@ -212,8 +213,13 @@ def test_going_over_to_a_certificate_in_a_vault_and_back_is_in_place(
     azure = azure_of(sandbox)
     group = {"resourceGroupName": "pki", "location": "westeurope"}
     azure.put("resources:ResourceGroup", group, CLOUDS["public"])
-    azure.put("keyvault:Vault", {**group, **VAULT}, CLOUDS["public"])
     sandbox.config("certificate", IN_VAULT)
+    assert "the vault pki could not be looked at (" in sandbox.pulumi("preview").stdout
+    of_policies = copy.deepcopy(VAULT)
+    of_policies["properties"] |= {"enableRbacAuthorization": False, "accessPolicies": []}
+    azure.put("keyvault:Vault", {**group, **of_policies}, CLOUDS["public"])
+    assert "the vault pki, which goes by access policies" in refused(sandbox)
+    azure.put("keyvault:Vault", {**group, **VAULT}, CLOUDS["public"], update=True)
     role = "clouddp1-certificate-certificate-vault-reader"
     assert touched(sandbox) == {SECRET: "update", SETTINGS: "update", role: "create"}
     sandbox.up()

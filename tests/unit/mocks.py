@@ -324,6 +324,7 @@ _ANSWERS: Mapping[str, Mapping[str, Any]] = {
         "subscriptionId": SUBSCRIPTION,
         "tenantId": TENANT,
     },
+    "azure-native:keyvault:getVault": {"properties": {"enableRbacAuthorization": True}},
     "azure-native:managedidentity:getUserAssignedIdentity": {
         "principalId": PRINCIPAL,
         "clientId": CLIENT,

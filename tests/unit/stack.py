@@ -23,6 +23,7 @@ TOKEN_KEY = "0123456789abcdef0123456789abcdef"
 ENCRYPTED = ("access", "certificate", "distributionPoints", "dns")
 """The keys that the stack file of a careful user keeps encrypted."""
 GUID = "6e7d5c1a-3b1f-4c58-9b0a-0d6f1c9f2a11"
+VNET = f"/subscriptions/{GUID}/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n"
 NOBODY_TOLD = "alertEmails and alertWebhooks are empty: alerts will fire, and nobody will be told."
 
 

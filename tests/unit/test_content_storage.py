@@ -13,6 +13,7 @@ from .examples import NAMES
 from .mocks import PRINCIPAL, SUBSCRIPTION, Recorder, run
 
 SUBNET = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network/virtualNetworks/n/subnets/s"
+PUBLISHERS = SUBNET + "-of-publishers"
 GROUP_OF_PUBLISHERS = "11111111-1111-4111-8111-111111111111"
 PUBLISHER = ContentPublisher.model_validate(
     {"objectId": GROUP_OF_PUBLISHERS, "type": PublisherType.GROUP}
@@ -31,6 +32,7 @@ def storage(**changed: Any) -> Recorder:
         "reader_principal_id": PRINCIPAL,
         "publishers": [PUBLISHER],
         "publisher_addresses": ["203.0.113.0/24"],
+        "publisher_subnets": [PUBLISHERS],
         "protect": True,
     }
     args.update(cast("ContentStorageArgs", changed))
@@ -50,12 +52,15 @@ def test_the_account_admits_no_key_no_public_blob_and_no_old_tls() -> None:
     assert account["sku"] == {"name": "Standard_LRS"}
 
 
-def test_the_firewall_admits_the_services_subnet_and_the_publishers_addresses_only() -> None:
+def test_the_firewall_admits_the_services_subnet_and_where_publishers_come_from_only() -> None:
     account = storage().one("azure-native:storage:StorageAccount").inputs
     assert account["networkRuleSet"] == {
         "bypass": "None",
         "defaultAction": "Deny",
-        "virtualNetworkRules": [{"virtualNetworkResourceId": SUBNET, "action": "Allow"}],
+        "virtualNetworkRules": [
+            {"virtualNetworkResourceId": SUBNET, "action": "Allow"},
+            {"virtualNetworkResourceId": PUBLISHERS, "action": "Allow"},
+        ],
         "ipRules": [{"iPAddressOrRange": "203.0.113.0/24", "action": "Allow"}],
     }
 

@@ -274,13 +274,13 @@ def test_a_fault_hits_as_often_as_it_says_and_only_what_it_names(
 
 
 def test_a_fault_can_name_one_resource_and_only_delay_it(azure: Cloud, tmp_path: Path) -> None:
-    run(tmp_path, "fault", "*/publicIPAddresses/address", "*", "--latency", "60")
+    run(tmp_path, "fault", "*/publicIPAddresses/address", "*", "--latency", "500")
     begin = time.monotonic()
     azure.fault("network:PublicIPAddress", "read", id_of("network:PublicIPAddress"))
-    assert time.monotonic() - begin >= 0.06
+    assert time.monotonic() - begin >= 0.5
     begin = time.monotonic()
     azure.fault("network:PublicIPAddress", "read", "/another")
-    assert time.monotonic() - begin < 0.05
+    assert time.monotonic() - begin < 0.5
 
 
 def answering(azure: Cloud, state: str, message: str) -> threading.Thread:

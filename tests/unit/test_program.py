@@ -157,23 +157,71 @@ def test_a_fqdn_in_the_azure_domain_needs_no_alias(tmp_path: Path) -> None:
     assert any("needs no alias" in message for message in recorder.messages)
 
 
+VAULT = (
+    "/subscriptions/11111111-1111-4111-8111-111111111111/resourceGroups/pki"
+    "/providers/Microsoft.KeyVault/vaults/pki"
+)
+
+
+def up_with_vault(pfx: Path, **properties: Any) -> Recorder:
+    """A preview whose certificate is in another vault, of these properties in Azure."""
+    config = settings(
+        pfx,
+        serviceFqdn="clouddp1.contoso.com",
+        certificate={
+            "keyVaultSecretId": "https://pki.vault.azure.net/secrets/clouddp1",
+            "keyVaultId": VAULT,
+        },
+    )
+    vault = {"name": "pki", "properties": {"enableRbacAuthorization": True, **properties}}
+    recorder = Recorder(answers={"azure-native:keyvault:getVault": vault})
+    run(lambda: runpy.run_path(str(PROGRAM)) and None, recorder=recorder, config=config)
+    return recorder
+
+
+def test_a_vault_that_goes_by_access_policies_is_refused_before_anything_is_made(
+    pfx: Path,
+) -> None:
+    with pytest.raises(pulumi.RunError) as refused:
+        up_with_vault(pfx, enableRbacAuthorization=None)
+    assert str(refused.value) == (
+        "certificate.keyVaultId names the vault pki, which goes by access policies: the role with "
+        "which the service reads the certificate has no effect there. Turn it to Azure RBAC "
+        "(`az keyvault update --name pki --enable-rbac-authorization true`, once all who use it "
+        "have roles), or name another vault."
+    )
+
+
+@pytest.mark.parametrize(
+    ("admitted", "warned"), [([], True), (["CLOUDDP1"], False), (["other"], True)]
+)
+def test_a_vault_whose_firewall_keeps_the_service_out_is_warned_of(
+    pfx: Path, admitted: list[str], warned: bool
+) -> None:
+    firewall = {
+        "bypass": "None",
+        "defaultAction": "Deny",
+        "virtualNetworkRules": [
+            {
+                "id": f"/subscriptions/x/resourcegroups/{group}/providers/Microsoft.Network"
+                "/virtualNetworks/clouddp1-network/subnets/instances"
+            }
+            for group in admitted
+        ],
+    }
+    messages = up_with_vault(pfx, networkAcls=firewall).messages
+    assert any("does not admit virtualNetworks/clouddp1" in each for each in messages) is warned
+
+
+def test_a_vault_without_public_network_access_is_warned_of(pfx: Path) -> None:
+    messages = up_with_vault(pfx, publicNetworkAccess="Disabled").messages
+    assert any("takes no public network access" in each for each in messages)
+
+
 def test_a_certificate_in_another_vault_leaves_a_placeholder_and_grants_the_role(
     pfx: Path,
 ) -> None:
-    vault = (
-        "/subscriptions/11111111-1111-4111-8111-111111111111/resourceGroups/pki"
-        "/providers/Microsoft.KeyVault/vaults/pki"
-    )
-    recorder = up(
-        settings(
-            pfx,
-            serviceFqdn="clouddp1.contoso.com",
-            certificate={
-                "keyVaultSecretId": "https://pki.vault.azure.net/secrets/clouddp1",
-                "keyVaultId": vault,
-            },
-        )
-    )
+    recorder = up_with_vault(pfx)
     assert recorder.exports["certificateThumbprint"] == ""
     service_settings = json.loads(
         recorder.named("clouddp1-certificate-settings").inputs["properties"]["value"]
@@ -185,7 +233,7 @@ def test_a_certificate_in_another_vault_leaves_a_placeholder_and_grants_the_role
     scopes = [
         each.inputs["scope"] for each in recorder.all("azure-native:authorization:RoleAssignment")
     ]
-    assert vault in scopes
+    assert VAULT in scopes
 
 
 def test_the_agents_are_told_what_they_need_to_keep_count(pfx: Path) -> None:

@@ -311,7 +311,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Subject]:
 
 def test_a_program_waits_until_it_is_ready(looks: list[Subject], tmp_path: Path) -> None:
     log = tmp_path / "status.log"
-    recorder = run(program(status_log=log))
+    recorder = run(program(status_log=log, rhythm=Rhythm(30, 0.05)))
     assert recorder.component_outputs["dp1"] == {"status": "Ready"}
     assert looks == [SUBJECT]
     assert "dp1: OK, one is right (something)" in recorder.messages

@@ -28,7 +28,7 @@ from components.settings.model import model_of
 from components.settings.parsing import KEYS, LIST_KEY, keys_of
 
 from .certificates import PASSWORD, intermediate, make_pfx, root
-from .stack import GUID, NOBODY_TOLD, TOKEN_KEY, config, folder, loaded, loaded_all, problems
+from .stack import GUID, NOBODY_TOLD, TOKEN_KEY, VNET, config, folder, loaded, loaded_all, problems
 
 
 class Empty(BaseModel):
@@ -84,6 +84,7 @@ def test_what_was_given_is_kept_in_its_normal_form() -> None:
         vmSize="standard_d2PS_V6",
         zones=["3", "1"],
         publisherAddresses=["203.0.113.0/24", "198.51.100.7/32", "198.51.100.8/31"],
+        publisherSubnets=[f"{VNET}/subnets/agents/"],
         contentPublishers=[{"objectId": GUID, "type": "Group"}],
         nameservers=["192.0.2.1", "ns.contoso.com:5353", "2001:db8::1", "[2001:db8::2]:53"],
         dns={
@@ -109,6 +110,7 @@ def test_what_was_given_is_kept_in_its_normal_form() -> None:
         "198.51.100.8",
         "198.51.100.9",
     )
+    assert entry.publisher_subnets == (f"{VNET}/subnets/agents",)
     assert entry.content_publishers[0].object_id == GUID
     assert entry.content_publishers[0].type is PublisherType.GROUP
     assert entry.nameservers == (
@@ -511,6 +513,15 @@ def test_a_secret_in_plain_text_is_a_warning_that_shows_how_to_hide_it() -> None
     assert loaded(secret_keys=("access",)).warnings == (plain("certificate.password"),)
     (entry,) = loaded_all(distributionPoints=[CDP1], secret_keys=("access", "certificate"))
     assert entry.warnings == (plain("distributionPoints[0].certificate.password"),)
+    hooks = ["https://hooks.contoso.com/", "https://hooks.contoso.com/T0/B0/token"]
+    with_password = "http://user:password@proxy.contoso.com:3128"
+    assert loaded(alertWebhooks=hooks, proxy=with_password).warnings == (
+        plain("alertWebhooks[1]"),
+        plain("proxy"),
+    )
+    hidden = ("access", "certificate", "alertWebhooks", "proxy")
+    assert loaded(alertWebhooks=hooks, proxy=with_password, secret_keys=hidden).warnings == ()
+    assert loaded(proxy="http://proxy.contoso.com:3128").warnings == ()
 
 
 def plain(path: str) -> str:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID
 
 from .certificates import PASSWORD, ec_key, make_certificate, rsa_key
-from .stack import GUID, TOKEN_KEY, folder, loaded, problems
+from .stack import GUID, TOKEN_KEY, VNET, folder, loaded, problems
 
 VAULT = f"/subscriptions/{GUID}/resourceGroups/pki/providers/Microsoft.KeyVault/vaults/pki"
 SECRET = "https://pki.vault.azure.net/secrets/cdp1"
@@ -643,6 +643,25 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
         (
             "publisherAddresses has 401 addresses, and a storage account takes 400: use larger "
             "networks."
+        ),
+    ),
+    (
+        {"publisherSubnets": [VNET]},
+        (
+            f'publisherSubnets[0] "{VNET}" is not the id of a subnet: use the form '
+            "/subscriptions/<GUID>/resourceGroups/<group>/providers/Microsoft.Network"
+            "/virtualNetworks/<network>/subnets/<name>."
+        ),
+    ),
+    (
+        {"publisherSubnets": [f"{VNET}/subnets/a", f"{VNET}/subnets/A"]},
+        "publisherSubnets has the same subnet twice: remove one of them.",
+    ),
+    (
+        {"publisherSubnets": [f"{VNET}/subnets/a{n}" for n in range(400)]},
+        (
+            "publisherSubnets has 400 subnets, and a storage account takes 399 beside the "
+            "service's own: remove some."
         ),
     ),
     # DNS and checks
