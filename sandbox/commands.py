@@ -79,7 +79,7 @@ def lint() -> None:
     runs = (
         ("ruff", "check", "--quiet", *paths),
         ("ruff", "format", "--check", "--quiet", *paths),
-        ("ty", "check", "--quiet", "--python", sys.prefix, *paths),
+        ("ty", "check", "--no-progress", "--python", sys.prefix, *paths),
     )
     failed = [" ".join(run[:2]) for run in runs if not _succeeds(run)]
     if failed:

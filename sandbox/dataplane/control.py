@@ -130,7 +130,7 @@ def _end(room: Room) -> None:
             os.kill(pid, kind)
         end = time.monotonic() + STOP_SECONDS
         while time.monotonic() < end:
-            if lock := room.lock():
+            if not lives(pid) and (lock := room.lock()):
                 lock.close()
                 return
             time.sleep(MOMENT)

@@ -4,8 +4,8 @@ Sources: azure-rest-api-specs ``specification/monitor/resource-manager/Microsoft
 2023-10-01/metrics_API.json`` with its examples; MicrosoftDocs/azure-monitor-docs ``articles/
 azure-monitor/metrics/rest-api-walkthrough.md`` (dimension values, one wildcard at most) and
 ``metrics/data-platform-metrics.md`` (93 days kept, 30 in one chart); Microsoft Learn,
-"Supported metrics with Azure Monitor". No public page says how `Direction` is spelt, so whoever
-reads the metric has to ask.
+"Supported metrics with Azure Monitor". `Direction` is spelt as microsoft/Application-Insights-
+Workbooks, ``NetworkInsights-LoadBalancerMetrics.workbook``, has it.
 """
 
 from __future__ import annotations

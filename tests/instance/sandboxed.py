@@ -27,7 +27,7 @@ from sandbox.requirements import ROOT
 COPIED = ("__main__.py", "components", "instance", "sandbox", "Pulumi.yaml", f"Pulumi.{STACK}.yaml")
 REQUIREMENTS = ("requirements.in", "requirements.txt", "requirements-dev.txt")
 # A change of the certificate is seen within a minute or so, and the command waits for it.
-LIMIT_SECONDS = 150
+LIMIT_SECONDS = 280
 CHANGED = re.compile(
     r"^ *[-+~]+ +azure-native:\S+ (\S+) (?:created|updated|deleted|replaced)", re.M
 )

@@ -87,12 +87,13 @@ def test_while_storage_hangs_what_is_cached_is_served_after_seconds(tried: World
     with tried.client() as client:
         begun = time.monotonic()
         assert client.get("/cached.bin", headers=sent).content == CONTENT
-        assert time.monotonic() - begun < 8
-        # The next requests do not wait again.
+        assert time.monotonic() - begun < 15
+        # The next requests do not wait again: five waits would be 20 seconds.
         begun = time.monotonic()
         for _ in range(5):
-            assert client.get("/cached.bin", headers=sent).status_code == 200
-        assert time.monotonic() - begun < 3
+            reply = client.get("/cached.bin", headers={**sent, "Range": "bytes=0-0"})
+            assert reply.status_code == 206
+        assert time.monotonic() - begun < 10
     other = tried.get("/never-seen.bin")
     assert (other.status_code, "retry-after" in other.headers) == (503, True)
 
@@ -187,11 +188,11 @@ def test_a_vault_that_fails_changes_nothing_for_clients(
 
 
 def test_a_vault_that_hangs_delays_no_client(tried: World) -> None:
-    tried.vault.delay = 3
+    tried.vault.delay = 8
     tried.wake_agent()
     begun = time.monotonic()
     assert tried.get("/cached.bin", Range="bytes=0-0").status_code == 206
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 6
 
 
 def bad_certificates(world: World) -> dict[str, tuple[str, str]]:
@@ -233,8 +234,8 @@ def test_a_bad_certificate_in_the_vault_leaves_the_good_one_in_force(tried: Worl
 )
 def test_bad_settings_in_the_vault_leave_the_good_ones_in_force(tried: World, text: str) -> None:
     good = tried.secrets["settings"]
-    tried.secrets["settings"] = VaultSecret(text)
     said = len(tried.messages())
+    tried.secrets["settings"] = VaultSecret(text)
     tried.agent_does(
         lambda: "The service settings" in tried.messages()[said:], "the agent says what is wrong"
     )
@@ -257,8 +258,8 @@ def test_bad_settings_in_the_vault_leave_the_good_ones_in_force(tried: World, te
 def test_settings_cannot_say_anything_else_to_nginx(tried: World, part: str, value: str) -> None:
     good, kept = tried.secrets["settings"], getattr(tried, part)
     setattr(tried, part, value)
-    tried.put_settings()
     said = len(tried.messages())
+    tried.put_settings()
     tried.agent_does(lambda: "is not a name" in tried.messages()[said:], "the name is refused")
     setattr(tried, part, kept)
     tried.secrets["settings"] = good
@@ -357,6 +358,7 @@ def test_after_a_restart_of_the_machine_the_last_good_serves_though_the_vault_is
     tried.vault.fault = REFUSED
     for unit in ("clouddp-nginx", "clouddp-agent"):
         assert tried.instance.systemctl("start", unit) == 0
+    until("it listens", lambda: tried.page("/healthz").status_code != 599)
     until("content is served", lambda: tried.get("/cached.bin").status_code == 200)
     assert served_certificate(tried) == serial
     assert tried.page("/readyz").status_code == 503

@@ -124,7 +124,9 @@ def test_an_agent_that_dies_before_nginx_was_told_is_made_up_for(
 
 def test_a_configuration_that_is_lost_is_laid_again(served: World) -> None:
     shutil.rmtree(state(served) / "versions")
-    served.agent_does(lambda: list((state(served) / "versions").iterdir()), "it is there again")
+    served.agent_does(
+        lambda: list(state(served).glob("versions/*/nginx.conf")), "it is there again"
+    )
     assert served.instance.systemctl("restart", "clouddp-nginx") == 0
     served.wait_until_ready()  # systemd calls nginx started before it listens
     assert served.get("/cached.bin").content == CONTENT

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import socket
 import ssl
 import time
@@ -38,12 +40,14 @@ MOMENT = 0.05
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody gets who asks the system for any: those are from 32768 on."""
+    while True:
+        port = random.randrange(20_000, 30_000)  # noqa: S311
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
-def until(what: str, true: Callable[[], Any], seconds: float = 30) -> Any:
+def until(what: str, true: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait until something is true, for a limited time."""
     end = time.monotonic() + seconds
     while not (result := true()):
@@ -214,7 +218,7 @@ class World:
         """Wait until the journal says something."""
         until(f"the journal says {words!r}", lambda: words in self.messages())
 
-    def agent_does(self, true: Callable[[], Any], what: str) -> None:
+    def agent_does(self, true: Callable[[], Any], what: str, seconds: float = 60) -> None:
         """Wake the agent, again and again, until something has come of it."""
 
         def woken() -> Any:
@@ -222,7 +226,7 @@ class World:
             time.sleep(0.3)
             return true()
 
-        until(what, woken)
+        until(what, woken, seconds)
 
     def page(self, path: str) -> httpx.Response:
         """Ask as the balancer's probe does: no name, no check of the certificate."""
