@@ -31,13 +31,6 @@ RESERVE_PERCENT = 5
 RESERVE_MOST_PERCENT = 25
 
 STORAGE_API = "2021-12-02"
-CLIENT_CERTIFICATES = """\
-ssl_client_certificate roots.pem;
-        # Asked for, never forced: what a certificate is worth is for the gate to say.
-        ssl_verify_client optional_no_ca;
-        ssl_verify_depth 6;"""
-REVOCATION = """
-        ssl_crl revoked.pem;"""
 # The headers of storage (Microsoft Learn, "Get Blob", response headers).
 # fmt: off
 HIDDEN_HEADERS = (
@@ -118,7 +111,6 @@ def render(
         "CACHE": str(places.cache),
         "CACHE_BYTES": str(endpoints.cache_bytes or disk.total * CACHE_PERCENT // 100),
         "CA_BUNDLE": str(endpoints.ca_bundle),
-        "CLIENT_CERTIFICATES": "",
         "FREE_BYTES": str(disk.reserve),
         "LISTEN": f"{endpoints.listen or '*'}:{instance.service_port}",
         "LOG": str(places.logs),
@@ -127,8 +119,8 @@ def render(
         "TRUST": "none",
         "USER": places.user,
     }
-    files = {"tls.pem": certificate, "storage.conf": "", "control.conf": ""}
-    names = {name: name for name in ("nginx.conf", "methods.conf", "gate.js")}
+    files = {"tls.pem": certificate, "storage.conf": "", "control.conf": "", "named.conf": ""}
+    names = {name: name for name in ("nginx.conf", "site.conf", "methods.conf", "gate.js")}
     names["content.conf"] = "starting.conf"
     gate: dict[str, object] = {"run": str(places.run)}
     if content:
@@ -150,11 +142,12 @@ def render(
         }
         if access.client_trust_roots:
             files["roots.pem"] = f"{access.client_trust_roots}\n"
-            words["CLIENT_CERTIFICATES"] = CLIENT_CERTIFICATES
+            names["named.conf"] = "named.conf"
+            words["FQDN"] = settings.fqdn
+            words["REVOCATION"] = "ssl_crl revoked.pem;" if content.revoked else ""
             words["TRUST"] = _digest([access.client_trust_roots, content.revoked])
             if content.revoked:
                 files["revoked.pem"] = content.revoked
-                words["CLIENT_CERTIFICATES"] += REVOCATION
     files["settings.js"] = f"export default {json.dumps(gate, sort_keys=True)};\n"
     files |= {name: (places.templates / source).read_text() for name, source in names.items()}
     words["VERSION"] = _digest(

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import random
+import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from tests.instance.lists import ListServer
 from tests.instance.pki import Authority
-from tests.instance.world import TOKEN_KEY, World, token
+from tests.instance.world import FQDN, TOKEN_KEY, World, token
 
 PREVIOUS_KEY = "the-token-key-of-last-month-is-still-taken"
 DAY = 24 * 3600
@@ -251,6 +252,23 @@ def test_two_keys_are_valid_at_once_and_one_that_goes_is_refused_at_once(guarded
     guarded.access = kept
     guarded.put_settings()
     guarded.agent_does(lambda: ask(guarded, headers=old).status_code == 200, "the old key is back")
+
+
+@pytest.mark.parametrize(("name", "asked"), [(None, False), (FQDN, True)])
+def test_only_under_the_services_name_is_anybody_asked_for_a_certificate(
+    guarded: World, name: str | None, asked: bool
+) -> None:
+    """The balancer's probe, which sends no name, does no mutual authentication."""
+    named = ["-servername", name] if name else ["-noservername"]
+    shown = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{guarded.port}", "-tls1_2", *named],
+        input="",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert ("Client Certificate Types" in shown) is asked
+    assert ("Root of the clients" in shown) is asked
 
 
 def test_an_answer_by_the_settings_of_another_version_is_not_kept(guarded: World) -> None:
