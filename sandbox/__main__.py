@@ -14,6 +14,9 @@ def main(arguments: list[str]) -> None:
             f"Python 3.11 or later is needed, and {sys.executable} is {version}: install one and"
             " name it, for example `make up PYTHON=python3.12`."
         )
+    # Images set it, and then each command would compile the Azure SDK anew, which takes longer than
+    # a preview.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Only now: what follows need not run on an old Python.
     from sandbox import environment, requirements
     from sandbox.terminal import Problem

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import __main__ as command_line
 from sandbox import cache, certificates, commands, environment, home, pulumi_cli, requirements
 from sandbox.home import Sandbox
 from sandbox.terminal import Problem
@@ -309,6 +310,21 @@ def test_a_half_made_folder_of_the_cache_is_made_again(empty_cache: Path) -> Non
     made = cache.provide("thing", lambda target: (target / "whole").touch())
     assert (made / "whole").exists()
     assert not (made / "left over").exists()
+
+
+def test_the_sdk_is_compiled_once_though_the_shell_keeps_no_bytecode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = []
+
+    def look() -> None:
+        kept.append("PYTHONDONTWRITEBYTECODE" not in os.environ)
+
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(environment, "ensure", lambda _: Path(sys.prefix) / "bin/python")
+    monkeypatch.setitem(commands.COMMANDS, "look", look)
+    command_line.main(["look"])
+    assert kept == [True]
 
 
 def test_what_the_cache_has_is_not_made_twice(empty_cache: Path) -> None:
