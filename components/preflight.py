@@ -51,9 +51,9 @@ def check_surroundings(
     for entry, each in zip(entries, found, strict=True):
         of_entry, hints = refusals(each, _is_ours(entry, deployed))
         if entry.certificate.key_vault_id:
-            problem, hint = _shut(entry, entry.certificate.key_vault_id)
-            of_entry = [*of_entry, *filter(None, [problem])]
-            hints = [*hints, *filter(None, [hint])]
+            shut, shut_for_now = _shut(entry, entry.certificate.key_vault_id)
+            of_entry += shut
+            hints += shut_for_now
         whose = f"{entry.names.service}: " if len(entries) > 1 else ""
         problems += [whose + problem for problem in of_entry]
         warnings += [whose + hint for hint in hints]
@@ -63,12 +63,17 @@ def check_surroundings(
         raise pulumi.RunError("\n".join(problems))
 
 
-def _shut(entry: DistributionPointSettings, vault_id: str) -> tuple[str, str]:
+def _shut(entry: DistributionPointSettings, vault_id: str) -> tuple[list[str], list[str]]:
     """What keeps the service out of another vault for good, and what may keep it out for now.
 
     Source: MicrosoftDocs/azure-docs ``articles/key-vault/general/rbac-guide.md`` (a vault obeys
     access policies or roles) and ``network-security.md`` (its firewall).
+
+    Returns:
+        Problems and warnings, one sentence each.
     """
+    problems: list[str] = []
+    warnings: list[str] = []
     subscription, group, name = arm_names(vault_id)
     try:
         vault = keyvault.get_vault(
@@ -76,36 +81,44 @@ def _shut(entry: DistributionPointSettings, vault_id: str) -> tuple[str, str]:
         ).properties
     except Exception as refused:  # the SDK raises no narrower kind
         reason = " ".join(str(refused).split())
-        return "", f"certificate.keyVaultId: the vault {name} could not be looked at ({reason})."
+        warnings.append(
+            f"certificate.keyVaultId: the vault {name} could not be looked at ({reason})."
+        )
+        return problems, warnings
+    subnet = f"virtualNetworks/{entry.names.of('network')}/subnets/{SUBNET}"
     if not vault.enable_rbac_authorization:
-        problem = (
+        problems.append(
             f"certificate.keyVaultId names the vault {name}, which goes by access policies: the "
             "role with which the service reads the certificate has no effect there. Turn it to "
             f"Azure RBAC (`az keyvault update --name {name} --enable-rbac-authorization true`, "
             "once all who use it have roles), or name another vault."
         )
-        return problem, ""
-    if vault.public_network_access == "Disabled":
-        return "", (
+    elif vault.public_network_access == "Disabled":
+        warnings.append(
             f"certificate.keyVaultId: the vault {name} takes no public network access, so that the "
             "service reads the certificate only through a private end point in its own subnet."
         )
-    subnet = f"virtualNetworks/{entry.names.of('network')}/subnets/{SUBNET}"
-    ours = f"/resourceGroups/{entry.names.resource_group}/providers/Microsoft.Network/{subnet}"
-    rules = vault.network_acls
-    if (
-        rules
-        and rules.default_action == keyvault.NetworkRuleAction.DENY
-        and not any(
-            rule.id.lower().endswith(ours.lower()) for rule in rules.virtual_network_rules or ()
-        )
+    elif not _admits(
+        vault.network_acls,
+        f"/resourceGroups/{entry.names.resource_group}/providers/Microsoft.Network/{subnet}",
     ):
-        return "", (
+        warnings.append(
             f"certificate.keyVaultId: the firewall of the vault {name} does not admit {subnet} "
             "yet, from which the service reads the certificate: docs/certificates.md has the "
             "command."
         )
-    return "", ""
+    return problems, warnings
+
+
+def _admits(rules: keyvault.outputs.NetworkRuleSetResponse | None, subnet: str) -> bool:
+    """Whether a vault's firewall lets a subnet in, which may be in any subscription."""
+    return (
+        rules is None
+        or rules.default_action != keyvault.NetworkRuleAction.DENY
+        or any(
+            rule.id.lower().endswith(subnet.lower()) for rule in rules.virtual_network_rules or ()
+        )
+    )
 
 
 def proxy_of(entry: DistributionPointSettings) -> Proxy:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 MINIMUM_RSA_BITS = 2048
 MINIMUM_TOKEN_KEY_BYTES = 32
@@ -435,6 +435,12 @@ def tags(values: dict[str, str]) -> dict[str, str]:
             )
         seen[low] = name
     return values
+
+
+def no_more_than(most: int, values: Sequence[object], what: str, rule: str) -> None:
+    """Refuses a list that is longer than Azure takes."""
+    if len(values) > most:
+        raise Refused(f"has {len(values)} {what}, and {rule}")
 
 
 def no_repeats(values: Iterable[str], what: str, *, key: Callable[[str], str] = str.lower) -> None:

@@ -244,7 +244,7 @@ def _plain_secrets(at: Resolution) -> None:
     secrets += [
         ("alertWebhooks", f"alertWebhooks[{index}]")
         for index, url in enumerate(at.entry.keys.alert_webhooks)
-        if urlsplit(url.get_secret_value())[2:] not in (("", "", ""), ("/", "", ""))
+        if any(urlsplit(url.get_secret_value().rstrip("/"))[2:])
     ]
     proxy = at.entry.keys.proxy
     if proxy and urlsplit(proxy.get_secret_value()).password:

@@ -91,20 +91,15 @@ def _secret(rule: Any) -> Any:
 
 
 def _emails(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    if len(addresses) > MOST_EMAILS:
-        raise Refused(
-            f"has {len(addresses)} addresses, and an action group takes {MOST_EMAILS}: use a "
-            "distribution list"
-        )
+    rule = f"an action group takes {MOST_EMAILS}: use a distribution list"
+    values.no_more_than(MOST_EMAILS, addresses, "addresses", rule)
     values.no_repeats(addresses, "address")
     return addresses
 
 
 def _webhooks(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    if len(urls) > MOST_WEBHOOKS:
-        raise Refused(
-            f"has {len(urls)} URLs, and an action group takes {MOST_WEBHOOKS}: remove some"
-        )
+    rule = f"an action group takes {MOST_WEBHOOKS}: remove some"
+    values.no_more_than(MOST_WEBHOOKS, urls, "URLs", rule)
     values.no_repeats([url.get_secret_value() for url in urls], "URL", key=str)
     return urls
 
@@ -116,21 +111,15 @@ def _address(given: str) -> str:
 
 def _addresses(given: tuple[str, ...]) -> tuple[str, ...]:
     single = tuple(address for value in given for address in values.public_addresses(value))
-    if len(single) > MOST_ADDRESSES:
-        raise Refused(
-            f"has {len(single)} addresses, and a storage account takes {MOST_ADDRESSES}: use "
-            "larger networks"
-        )
+    rule = f"a storage account takes {MOST_ADDRESSES}: use larger networks"
+    values.no_more_than(MOST_ADDRESSES, single, "addresses", rule)
     values.no_repeats(single, "address")
     return single
 
 
 def _subnets(given: tuple[str, ...]) -> tuple[str, ...]:
-    if len(given) > MOST_SUBNETS:
-        raise Refused(
-            f"has {len(given)} subnets, and a storage account takes {MOST_SUBNETS} beside the "
-            "service's own: remove some"
-        )
+    rule = f"a storage account takes {MOST_SUBNETS} beside the service's own: remove some"
+    values.no_more_than(MOST_SUBNETS, given, "subnets", rule)
     values.no_repeats(given, "subnet")
     return given
 

@@ -56,10 +56,13 @@ def settings(pfx: Path, **changed: Any) -> dict[str, str]:
     }
 
 
-def up(config: dict[str, str], *, preview: bool = False) -> Recorder:
+def up(
+    config: dict[str, str], *, preview: bool = False, recorder: Recorder | None = None
+) -> Recorder:
     secret = ("clouddp:certificate", "clouddp:access")
     return run(
         lambda: runpy.run_path(str(PROGRAM)) and None,
+        recorder=recorder,
         config=config,
         secret_keys=secret,
         preview=preview,
@@ -137,7 +140,7 @@ def test_five_mistakes_are_five_sentences_and_register_nothing(pfx: Path) -> Non
     )
     recorder = Recorder()
     with pytest.raises(pulumi.RunError) as refused:
-        run(lambda: runpy.run_path(str(PROGRAM)) and None, recorder=recorder, config=bad)
+        up(bad, recorder=recorder)
     sentences = str(refused.value).splitlines()
     assert len(sentences) == 5
     for key in ("region", "warningPercent", "instances", "storageQuotaGB", "servicePort"):
@@ -164,7 +167,7 @@ VAULT = (
 
 
 def up_with_vault(pfx: Path, **properties: Any) -> Recorder:
-    """A preview whose certificate is in another vault, of these properties in Azure."""
+    """A deployment whose certificate is in another vault, of these properties in Azure."""
     config = settings(
         pfx,
         serviceFqdn="clouddp1.contoso.com",
@@ -174,9 +177,7 @@ def up_with_vault(pfx: Path, **properties: Any) -> Recorder:
         },
     )
     vault = {"name": "pki", "properties": {"enableRbacAuthorization": True, **properties}}
-    recorder = Recorder(answers={"azure-native:keyvault:getVault": vault})
-    run(lambda: runpy.run_path(str(PROGRAM)) and None, recorder=recorder, config=config)
-    return recorder
+    return up(config, recorder=Recorder(answers={"azure-native:keyvault:getVault": vault}))
 
 
 def test_a_vault_that_goes_by_access_policies_is_refused_before_anything_is_made(
@@ -352,9 +353,9 @@ def test_the_wait_for_ready_begins_when_all_is_there_that_clients_need(
 
 
 def test_an_existing_resource_group_is_only_read(pfx: Path) -> None:
-    recorder = Recorder(answers={"azure-native:resources:getResourceGroup": {"name": "existing"}})
+    existing = Recorder(answers={"azure-native:resources:getResourceGroup": {"name": "existing"}})
     config = settings(pfx, resourceGroup="existing", useExistingResourceGroup=True)
-    run(lambda: runpy.run_path(str(PROGRAM)) and None, recorder=recorder, config=config)
+    recorder = up(config, recorder=existing)
     assert recorder.all("azure-native:resources:ResourceGroup") == []
     account = recorder.one("azure-native:storage:StorageAccount")
     assert account.inputs["resourceGroupName"] == "existing"
