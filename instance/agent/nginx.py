@@ -149,15 +149,14 @@ def render(
             if content.revoked:
                 files["revoked.pem"] = content.revoked
     files["settings.js"] = f"export default {json.dumps(gate, sort_keys=True)};\n"
-    files |= {name: (places.templates / source).read_text() for name, source in names.items()}
+    templates = {name: (places.templates / source).read_text() for name, source in names.items()}
     words["VERSION"] = _digest(
-        [text for item in sorted(files.items()) for text in item]
+        [text for item in sorted((files | templates).items()) for text in item]
         + [f"{key}={value}" for key, value in sorted(words.items())]
     )
-    return {
-        name: text if name.endswith(".pem") else MARK.sub(lambda mark: words[mark[1]], text)
-        for name, text in files.items()
-    } | {"version": words["VERSION"]}
+    # Templates only: what else is in the files may hold any text, a token key for one.
+    filled = {name: MARK.sub(lambda mark: words[mark[1]], text) for name, text in templates.items()}
+    return {**files, **filled, "version": words["VERSION"]}
 
 
 class Nginx:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.instance.lists import ListServer
 from tests.instance.pki import Authority
-from tests.instance.world import FQDN, TOKEN_KEY, World, token
+from tests.instance.world import FQDN, TOKEN_KEY, World, bearer, token
 
 PREVIOUS_KEY = "the-token-key-of-last-month-is-still-taken"
 DAY = 24 * 3600
@@ -84,10 +84,6 @@ def ask(
 ) -> httpx.Response:
     with world.client(certificate) as client:
         return client.get(path, headers=headers)
-
-
-def bearer(text: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {text}"}
 
 
 def signed(header: dict[str, Any], claims: dict[str, Any]) -> str:
@@ -233,6 +229,14 @@ def test_a_token_ends_when_it_says_though_the_answer_was_kept(guarded: World) ->
         while time.monotonic() < end + 0.2:
             client.get("/apps/one.txt", headers=sent)
         assert client.get("/apps/one.txt", headers=sent).status_code == 403
+
+
+def test_a_key_that_looks_like_words_of_the_templates_is_a_key(world: World) -> None:
+    key = f"@CACHE@{TOKEN_KEY}@ANYTHING@"
+    world.access["tokenKeys"] = [key]
+    world.get_ready()
+    world.publish("one.txt", b"one")
+    assert ask(world, "/one.txt", headers=bearer(token(key=key))).status_code == 200
 
 
 def test_two_keys_are_valid_at_once_and_one_that_goes_is_refused_at_once(guarded: World) -> None:

@@ -16,7 +16,7 @@ from sandbox.dataplane.server import Answer
 from sandbox.dataplane.vault import VaultSecret
 from tests.instance.pki import Authority
 from tests.instance.test_serving import as_much_as_comes
-from tests.instance.world import PRINCIPAL, World, token, until
+from tests.instance.world import PRINCIPAL, World, bearer, until
 
 SLICE = 8 * 2**20
 CONTENT = os.urandom(3 * SLICE)
@@ -83,7 +83,7 @@ def test_while_storage_is_down_what_is_cached_is_served(tried: World) -> None:
 def test_while_storage_hangs_what_is_cached_is_served_after_seconds(tried: World) -> None:
     tried.relay.hold = True
     time.sleep(9)
-    sent = {"Authorization": f"Bearer {token()}"}
+    sent = bearer()
     with tried.client() as client:
         begun = time.monotonic()
         assert client.get("/cached.bin", headers=sent).content == CONTENT
@@ -274,7 +274,7 @@ def test_a_new_certificate_is_served_and_no_download_is_dropped(tried: World) ->
 
     def download() -> bytes:
         received = b""
-        sent = {"Authorization": f"Bearer {token()}"}
+        sent = bearer()
         with tried.client() as client, client.stream("GET", "/cached.bin", headers=sent) as reply:
             for chunk in reply.iter_raw(65536):
                 received += chunk

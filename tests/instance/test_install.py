@@ -16,7 +16,7 @@ import pytest
 import instance
 from components.clouds import CLOUDS
 from sandbox import packages
-from tests.instance.world import CLIENT_ID, PRINCIPAL, World, token
+from tests.instance.world import CLIENT_ID, PRINCIPAL, World, bearer
 
 ROOT = Path(instance.__file__).parent
 ARGUMENTS: dict[str, Any] = {
@@ -241,7 +241,7 @@ def mounts_are_allowed() -> bool:
 
 def read_slowly(world: World, path: str) -> bytes:
     """Read as a client far away does: what storage sends meanwhile has to stay somewhere."""
-    sent = {"Authorization": f"Bearer {token()}"}
+    sent = bearer()
     with world.client() as client, client.stream("GET", path, headers=sent) as reply:
         pieces = []
         for piece in reply.iter_raw(1_000_000):

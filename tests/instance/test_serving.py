@@ -15,7 +15,7 @@ import httpx
 import pytest
 from azure.storage.blob import BlobBlock
 
-from tests.instance.world import World, token, until
+from tests.instance.world import World, bearer, token, until
 
 SLICE = 8 * 2**20
 SIZE = 2 * SLICE + 3_000_000
@@ -48,7 +48,7 @@ def as_much_as_comes(service: World, path: str) -> bytes:
     with (
         contextlib.suppress(httpx.RemoteProtocolError, httpx.ReadError),
         service.client() as client,
-        client.stream("GET", path, headers={"Authorization": f"Bearer {token()}"}) as reply,
+        client.stream("GET", path, headers=bearer()) as reply,
     ):
         for chunk in reply.iter_raw():
             received += chunk
@@ -293,8 +293,7 @@ def test_clients_that_come_at_once_reach_storage_once(service: World) -> None:
     def download(_: int) -> bytes:
         with service.client() as client:
             together.wait()
-            sent = {"Authorization": f"Bearer {token()}"}
-            return client.get("/crowd.bin", headers=sent).content
+            return client.get("/crowd.bin", headers=bearer()).content
 
     service.relay.delay = 0.02  # so that none is done before the others have come
     try:
@@ -356,7 +355,7 @@ def test_the_end_of_a_file_of_many_gigabytes_is_reached(service: World) -> None:
 
 def test_http_2_is_spoken(service: World) -> None:
     with service.client(http2=True) as client:
-        reply = client.get("/apps/setup.bin", headers={"Authorization": f"Bearer {token()}"})
+        reply = client.get("/apps/setup.bin", headers=bearer())
     assert reply.http_version == "HTTP/2"
     assert hashlib.sha256(reply.content).digest() == hashlib.sha256(CONTENT).digest()
 

@@ -249,9 +249,8 @@ class World:
 
     def get(self, path: str, *, method: str = "GET", **headers: str) -> httpx.Response:
         """Ask for content with a good token."""
-        sent = {"Authorization": f"Bearer {token()}", **headers}
         with self.client() as client:
-            return client.request(method, path, headers=sent)
+            return client.request(method, path, headers={**bearer(), **headers})
 
     def messages(self) -> str:
         """What the agent said so far; nginx's own messages are among it."""
@@ -270,6 +269,11 @@ class ConnectTo(httpx.HTTPTransport):
         request.extensions = {**request.extensions, "sni_hostname": name}
         request.url = request.url.copy_with(host="127.0.0.1", port=self._port)
         return super().handle_request(request)
+
+
+def bearer(text: str | None = None) -> dict[str, str]:
+    """The header that shows a token, a good one unless another is given."""
+    return {"Authorization": f"Bearer {token() if text is None else text}"}
 
 
 def token(*, key: str = TOKEN_KEY, algorithm: str = "HS256", **claims: Any) -> str:
